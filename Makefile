@@ -1,0 +1,34 @@
+# Two commands matter: `make demo` and `make test`. Everything is installed under .venv/, pinned by locks/.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+UV := .venv/uv/bin/uv
+SITE := .venv/site
+FEDERATION := .venv/federation
+export PYTHONDONTWRITEBYTECODE :=
+export UV_LINK_MODE := copy
+
+.PHONY: demo test check install lock format audit bench docs clean help
+
+help:  ## list the commands
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s $$'\t'
+
+install: $(SITE)/.installed $(FEDERATION)/.installed  ## the two locked environments
+
+$(UV):
+	$(PYTHON) -m venv .venv/uv
+	.venv/uv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+$(SITE)/.installed $(FEDERATION)/.installed: .venv/%/.installed: locks/%.txt pyproject.toml | $(UV)
+	$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv/$*
+	$(UV) pip sync --quiet --require-hashes --compile-bytecode --python .venv/$*/bin/python locks/$*.txt
+	$(UV) pip install --quiet --no-deps --no-build-isolation --python .venv/$*/bin/python --editable .
+	touch $@
+
+lock: | $(UV)  ## resolve both environments again, in one resolution
+	$(UV) lock --python $(PYTHON)
+	mkdir -p locks
+	$(UV) export --frozen --quiet --no-header --no-emit-project --extra site --output-file locks/site.txt
+	$(UV) export --frozen --quiet --no-header --no-emit-project --extra federation --extra analyst --output-file locks/federation.txt
+	rm uv.lock

@@ -1,0 +1,1 @@
+"""Airflow files: one DAG per site folder."""

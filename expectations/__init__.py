@@ -1,0 +1,1 @@
+"""Is a harmonised table fit for use? Suites, validation, reports and review."""

@@ -1,0 +1,1 @@
+"""Questions out, disclosure-controlled statistics back."""

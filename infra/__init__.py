@@ -1,0 +1,1 @@
+"""The `marmor` command, the launchers of a centre and of the consortium, and the demo."""
