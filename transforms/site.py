@@ -1,0 +1,187 @@
+"""A site's folder: what stands in `site.toml`, and where everything else of that site is."""
+
+import dataclasses
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from transforms.errors import SetupError, raise_all
+
+
+__all__ = ["Acceptance", "Site", "create_site", "current_release", "load_site", "site_folders"]
+
+SITE_ID = re.compile(r"[a-z][a-z0-9-]{1,30}")
+
+SITE_TOML = """\
+# Who this site is. Written by `marmor site init`; edit freely.
+id = "{id}"
+name = "{name}"
+country = "{country}"    # ISO 3166-1 alpha-2
+language = "{language}"   # ISO 639-1
+
+# A run passes review by itself only when both hold; otherwise a reviewer decides.
+[acceptance]
+max_rejected_share = 0.10           # rejected rows / rows read
+min_mandatory_completeness = 0.90   # filled mandatory fields / mandatory fields
+"""
+
+
+@dataclass(frozen=True)
+class Acceptance:
+    """When a run passes review by itself: both are shares between 0 and 1."""
+
+    max_rejected_share: float = 0.10
+    min_mandatory_completeness: float = 0.90
+
+
+@dataclass(frozen=True)
+class Site:
+    """One centre: its identity and its folder."""
+
+    folder: Path
+    id: str
+    name: str
+    country: str
+    language: str
+    acceptance: Acceptance = field(default_factory=Acceptance)
+
+    @property
+    def mapping(self) -> Path:
+        """The mapping workbook or its four CSV files."""
+        return self.folder / "mapping"
+
+    @property
+    def inbox(self) -> Path:
+        """Where the data manager drops the centre's own files."""
+        return self.folder / "inbox"
+
+    @property
+    def work(self) -> Path:
+        """Staging, one folder per run, never read by anyone else."""
+        return self.folder / "work"
+
+    @property
+    def releases(self) -> Path:
+        """Published, immutable releases."""
+        return self.folder / "releases"
+
+    @property
+    def reports(self) -> Path:
+        """Validation reports and dashboards, counts only."""
+        return self.folder / "reports"
+
+    @property
+    def quarantine(self) -> Path:
+        """Rejected rows with their values, for the data manager alone."""
+        return self.folder / "quarantine"
+
+    @property
+    def review(self) -> Path:
+        """Reviewers' decisions, one file per run."""
+        return self.folder / "review"
+
+    @property
+    def ledger(self) -> Path:
+        """The hash-chained memory of what was asked and answered."""
+        return self.folder / "ledger"
+
+    @property
+    def keys(self) -> Path:
+        """Secrets of the site, each file mode 0400."""
+        return self.folder / "keys"
+
+    @property
+    def current(self) -> Path:
+        """The file that names the last good release."""
+        return self.folder / "CURRENT"
+
+
+def load_site(folder: Path) -> Site:
+    """Read `folder/site.toml`.
+
+    Raises SetupError, listing every problem, when the file is missing, unreadable or has a key
+    that is not known, not there, or not of the right type.
+    """
+    path = folder / "site.toml"
+    if not path.is_file():
+        raise SetupError(f"{path}: there is no site here; create one with `marmor site init`")
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SetupError(f"{path}: not a TOML file ({error}); mend that line") from None
+    acceptance = data.pop("acceptance", {})
+    problems = [
+        *_problems(path, data, {"id": str, "name": str, "country": str, "language": str}),
+        *_acceptance_problems(path, acceptance),
+    ]
+    if not problems and not SITE_ID.fullmatch(data["id"]):
+        problems.append(f"{path}: id must be 2 to 31 of a-z, 0-9 and -, starting with a letter")
+    raise_all(SetupError, problems)
+    return Site(folder=folder.resolve(), acceptance=Acceptance(**acceptance), **data)
+
+
+def create_site(folder: Path, *, site_id: str, name: str, country: str, language: str) -> Site:
+    """Make a site folder with its `site.toml` and empty subfolders; keep whatever is there.
+
+    Raises SetupError when the folder is a site already.
+    """
+    if (folder / "site.toml").exists():
+        raise SetupError(f"{folder}: is a site already; edit its site.toml")
+    folder.mkdir(parents=True, exist_ok=True)
+    text = SITE_TOML.format(id=site_id, name=name, country=country, language=language)
+    (folder / "site.toml").write_text(text, encoding="utf-8")
+    try:
+        site = load_site(folder)
+    except SetupError:
+        (folder / "site.toml").unlink()
+        raise
+    for path in (site.mapping, site.inbox):
+        path.mkdir(exist_ok=True)
+    return site
+
+
+def site_folders(home: Path) -> tuple[Path, ...]:
+    """Return the site folders directly below `home`, sorted by name."""
+    return tuple(sorted(path.parent for path in home.glob("*/site.toml")))
+
+
+def current_release(site: Site) -> str | None:
+    """Return the id of the last good release, or None before the first one."""
+    return site.current.read_text(encoding="utf-8").strip() if site.current.exists() else None
+
+
+def _acceptance_problems(path: Path, acceptance: object) -> list[str]:
+    """List what is wrong with the `[acceptance]` table."""
+    if not isinstance(acceptance, dict):
+        return [f"{path}: acceptance must be a table of shares between 0 and 1"]
+    known = {item.name for item in dataclasses.fields(Acceptance)}
+    unknown = [
+        f"{path}: [acceptance] has no {key}; it has {', '.join(sorted(known))}"
+        for key in acceptance
+        if key not in known
+    ]
+    wrong = [
+        f"{path}: acceptance.{key} must be a share between 0 and 1"
+        for key, value in acceptance.items()
+        if key in known and not (type(value) in (int, float) and 0 <= value <= 1)
+    ]
+    return unknown + wrong
+
+
+def _problems(path: Path, data: Mapping[str, Any], expected: Mapping[str, type]) -> list[str]:
+    """List keys that are unknown, missing or of another type."""
+    unknown = [
+        f"{path}: unknown key {key}; known are {', '.join(expected)}"
+        for key in data
+        if key not in expected
+    ]
+    missing = [f"{path}: {key} is missing" for key in expected if key not in data]
+    wrong = [
+        f"{path}: {key} must be a {kind.__name__}"
+        for key, kind in expected.items()
+        if key in data and not isinstance(data[key], kind)
+    ]
+    return unknown + missing + wrong
