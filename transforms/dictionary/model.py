@@ -1,0 +1,159 @@
+"""What the data dictionary is made of: tables, fields, code lists, analytes, analysis views."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+
+__all__ = [
+    "PROVENANCE",
+    "Analyte",
+    "Code",
+    "CodeList",
+    "Dictionary",
+    "Field",
+    "FieldType",
+    "Leaves",
+    "Obligation",
+    "Range",
+    "Table",
+    "View",
+]
+
+FieldType = Literal["string", "integer", "number", "boolean", "date", "code"]
+Obligation = Literal["mandatory", "recommended", "optional"]
+Leaves = Literal["never", "aggregate"]
+
+
+@dataclass(frozen=True)
+class Range:
+    """Inclusive limits in the field's unit, and why they are where they are."""
+
+    low: float | None
+    high: float | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class Field:
+    """One column: what it means, which values it may hold, and whether it may leave a site."""
+
+    name: str
+    description: str
+    type: FieldType
+    obligation: Obligation = "optional"
+    leaves: Leaves = "never"
+    unit: str | None = None
+    codelist: str | None = None
+    references: str | None = None
+    hard: Range | None = None
+    soft: Range | None = None
+    pattern: str | None = None
+    derived: str | None = None
+    jrc: str | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """One harmonised table; `discriminator` tells apart rows that come from one source row."""
+
+    name: str
+    title: str
+    description: str
+    key: tuple[str, ...]
+    fields: tuple[Field, ...]
+    discriminator: str | None = None
+
+    @property
+    def field_names(self) -> tuple[str, ...]:
+        """Names in the order of the table's columns."""
+        return tuple(field.name for field in self.fields)
+
+    def field(self, name: str) -> Field:
+        """Return the field called `name`; KeyError when there is none."""
+        for candidate in self.fields:
+            if candidate.name == name:
+                return candidate
+        raise KeyError(name)
+
+
+@dataclass(frozen=True)
+class Code:
+    """One permissible value with its equivalents in public code systems."""
+
+    code: str
+    label: str
+    codings: Mapping[str, str]
+    attributes: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class CodeList:
+    """Permissible values, in their public order."""
+
+    name: str
+    description: str
+    codes: Mapping[str, Code]
+
+
+@dataclass(frozen=True)
+class Analyte:
+    """A laboratory analyte: canonical unit, limits in it, and factors from other units.
+
+    A value in unit `u` is `factors[u] * value` in the canonical unit. Factors follow from the
+    molar masses noted beside them in `codelists/analyte.toml`.
+    """
+
+    code: str
+    label: str
+    unit: str
+    loinc: tuple[str, ...]
+    hard: Range
+    soft: Range | None
+    factors: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class View:
+    """An analysis view: all that a federated request can reach, derived by `sql` from the tables.
+
+    A view holds no identifier, no calendar date, no HGVS string and no free text.
+    """
+
+    name: str
+    title: str
+    description: str
+    fields: tuple[Field, ...]
+    sql: str
+
+    @property
+    def field_names(self) -> tuple[str, ...]:
+        """Names in the order of the view's columns."""
+        return tuple(field.name for field in self.fields)
+
+    def field(self, name: str) -> Field:
+        """Return the field called `name`; KeyError when there is none."""
+        for candidate in self.fields:
+            if candidate.name == name:
+                return candidate
+        raise KeyError(name)
+
+
+@dataclass(frozen=True)
+class Dictionary:
+    """The whole data dictionary: the only place that lists columns."""
+
+    version: str
+    tables: Mapping[str, Table]
+    codelists: Mapping[str, CodeList]
+    analytes: Mapping[str, Analyte]
+    views: Mapping[str, View]
+
+
+# Every harmonised row says where it came from; none of it ever leaves the site.
+PROVENANCE = (
+    Field("source_system", "System that the source file was exported from", "string"),
+    Field("source_file", "File in the inbox that the row was read from", "string"),
+    Field("source_sheet", "Sheet, instrument, table or block inside the file", "string"),
+    Field("source_row", "Row in the file as a person sees it, the first line being 1", "integer"),
+)
