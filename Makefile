@@ -32,3 +32,31 @@ lock: | $(UV)  ## resolve both environments again, in one resolution
 	$(UV) export --frozen --quiet --no-header --no-emit-project --extra site --output-file locks/site.txt
 	$(UV) export --frozen --quiet --no-header --no-emit-project --extra federation --extra analyst --output-file locks/federation.txt
 	rm uv.lock
+
+demo: install  ## the main job on five synthetic centres; KEEP=1 leaves it running
+	$(SITE)/bin/marmor demo run $(if $(KEEP),--keep)
+
+test: install  ## the whole test suite, in both environments
+	$(SITE)/bin/python -m pytest -m "not federation and not audit"
+	$(FEDERATION)/bin/python -m pytest -m "federation and not audit" tests/unit/federated tests/unit/flower tests/generative/federated tests/spec/analyses tests/integration/flower
+
+check: install  ## format, lint, types, import contracts
+	$(SITE)/bin/ruff format --check .
+	$(SITE)/bin/ruff check .
+	$(SITE)/bin/mypy transforms expectations infra dags
+	$(FEDERATION)/bin/mypy federated
+	$(SITE)/bin/lint-imports
+
+format: install  ## format and mend what can be mended
+	$(SITE)/bin/ruff check --fix .
+	$(SITE)/bin/ruff format .
+
+docs: install  ## write docs/reference/ again
+	$(FEDERATION)/bin/python -m infra.reference docs/reference
+
+audit: install  ## long suites: many kills, many examples
+	$(SITE)/bin/python -m pytest -m audit
+	$(FEDERATION)/bin/python -m pytest -m "audit and federation"
+
+clean:  ## remove what make created, environments included
+	rm -rf .venv build

@@ -1,0 +1,84 @@
+"""The `marmor` command: one umbrella over the two environments.
+
+A command that belongs to the other environment is started there as a process, so that a person
+types `marmor` and need not know that Airflow and Flower cannot live together.
+"""
+
+import subprocess
+import sys
+from collections.abc import Mapping
+
+import typer
+
+from infra.commands import consortium, demo, dictionary, quality, query, site
+from infra.environments import Environment, is_current, python
+from infra.output import errors
+from transforms.errors import SetupError, UserError
+
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="marmor",
+    help="Federated multi-centre data pipeline for osteopetrosis: raw data never leaves a centre.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+app.add_typer(demo.app, name="demo", rich_help_panel="Try it")
+app.add_typer(site.app, name="site", rich_help_panel="Site data managers")
+app.add_typer(dictionary.app, name="dictionary", rich_help_panel="Site data managers")
+app.add_typer(quality.app, name="quality", rich_help_panel="Data quality reviewers")
+app.add_typer(query.app, name="query", rich_help_panel="Consortium analysts")
+app.add_typer(consortium.app, name="consortium", rich_help_panel="Consortium operators")
+
+# Groups that need one environment; the others run in either.
+NEEDS: Mapping[str, Environment] = {
+    "demo": "site",
+    "site": "site",
+    "quality": "site",
+    "query": "federation",
+    "consortium": "federation",
+}
+
+
+def main() -> None:
+    """Run `marmor`; a user's mistake ends with one line per problem and its own exit code."""
+    try:
+        _run(sys.argv[1:])
+    except UserError as error:
+        for line in str(error).splitlines():
+            errors.print(f"marmor: {line}", markup=False)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        errors.print("marmor: interrupted")
+        sys.exit(130)
+
+
+def _run(arguments: list[str]) -> None:
+    """Run the command here, or in the environment that it belongs to."""
+    needed = NEEDS.get(arguments[0]) if arguments else None
+    if needed is not None and not is_current(needed):
+        _elsewhere(needed, arguments)
+    app(args=arguments, prog_name="marmor")
+
+
+def _elsewhere(environment: Environment, arguments: list[str]) -> None:
+    """Run the command in `environment` and end with its exit code."""
+    try:
+        command = [str(python(environment)), "-m", "infra.cli", *arguments]
+    except SetupError:
+        if {"--help", "-h"} & set(arguments):
+            return
+        raise
+    with subprocess.Popen(command) as process:
+        while True:
+            try:
+                sys.exit(process.wait())
+            except KeyboardInterrupt:
+                # The child got the same Ctrl-C from the terminal and is cleaning up.
+                continue
+
+
+if __name__ == "__main__":
+    main()

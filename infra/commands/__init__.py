@@ -1,0 +1,1 @@
+"""One module per command group of `marmor`; each parses, calls one library function, prints."""

@@ -1,0 +1,154 @@
+"""`marmor site`: a centre's own half, from the inbox to a published release."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from infra.output import AsJson, console, emit, table
+from transforms.errors import SetupError
+from transforms.site import Site, create_site, current_release, load_site, site_folders
+
+
+__all__ = ["SiteArgument", "app", "find_site"]
+
+app = typer.Typer(help="Take local files to a harmonised release.", no_args_is_help=True)
+
+SiteArgument = Annotated[
+    str, typer.Argument(metavar="SITE", help="A site's folder, or its name under $MARMOR_HOME.")
+]
+
+
+def find_site(name: str) -> Site:
+    """Return the site in folder `name`, or called `name` under $MARMOR_HOME.
+
+    Raises SetupError that lists the sites there are.
+    """
+    home = Path(os.environ.get("MARMOR_HOME", "."))
+    for folder in (Path(name), home / name):
+        if (folder / "site.toml").is_file():
+            return load_site(folder)
+    known = ", ".join(folder.name for folder in site_folders(home)) or "none"
+    raise SetupError(
+        f"{name}: no site.toml there, and no site of that name under {home} (sites: {known}); "
+        "give a site's folder, set MARMOR_HOME, or create one with `marmor site init`"
+    )
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="The folder to make; its name is free.")],
+    site_id: Annotated[str, typer.Option("--id", help="Short name, such as lyon.")],
+    name: Annotated[str, typer.Option(help="The centre's full name.")],
+    country: Annotated[str, typer.Option(help="ISO 3166-1 alpha-2, such as FR.")],
+    language: Annotated[str, typer.Option(help="ISO 639-1, such as fr.")],
+    as_json: AsJson = False,
+) -> None:
+    """Create a site's folder: put files into its inbox/ and a mapping into its mapping/."""
+    site = create_site(folder, site_id=site_id, name=name, country=country, language=language)
+    text = (
+        f"Created {site.id} in {site.folder}.\nNext: put the centre's files into {site.inbox}, "
+        f"the mapping into {site.mapping}, then `marmor site run {folder}`."
+    )
+    emit({"site": site.id, "folder": site.folder}, as_json=as_json, text=text)
+
+
+@app.command()
+def run(name: SiteArgument, as_json: AsJson = False) -> None:
+    """Run the whole local half once, without Airflow: from collecting to publishing.
+
+    The last good release stays in place whatever goes wrong.
+    """
+    from infra.local_run import run_site
+
+    site = find_site(name)
+    result = run_site(site, on_step=lambda step: _progress(site, step, quiet=as_json))
+    data = {
+        "site": site.id,
+        "run": result.run_id,
+        "release": result.release_id,
+        "new": result.new,
+        "report": site.reports / result.run_id / "report.html",
+    }
+    text = (
+        f"Published {result.release_id}. Report: {data['report']}"
+        if result.new
+        else f"Nothing new in the inbox; {result.release_id} is current."
+    )
+    emit(data, as_json=as_json, text=text)
+
+
+def _progress(site: Site, step: str, *, quiet: bool) -> None:
+    """Say which step begins."""
+    if not quiet:
+        console.print(f"{site.id}: {step} …")
+
+
+@app.command()
+def status(
+    name: Annotated[
+        str | None, typer.Argument(metavar="SITE", help="One site; all under $MARMOR_HOME if none.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show each site's release, what waits for review and how many files are in the inbox."""
+    home = Path(os.environ.get("MARMOR_HOME", "."))
+    sites = [find_site(name)] if name else [load_site(folder) for folder in site_folders(home)]
+    if not sites:
+        raise SetupError(f"{home}: no site here; set MARMOR_HOME or create one with `site init`")
+    rows = [_state(site) for site in sites]
+    columns = ("site", "release", "waits for review", "files in inbox")
+    text = table("Sites", columns, [tuple(_cell(value) for value in row.values()) for row in rows])
+    emit(rows, as_json=as_json, text=text)
+
+
+def _state(site: Site) -> dict[str, object]:
+    """Return what `status` tells about one site."""
+    from expectations.review import waiting
+
+    files = [path for path in site.inbox.rglob("*") if path.is_file()]
+    return {
+        "site": site.id,
+        "release": current_release(site),
+        "waiting": list(waiting(site)),
+        "inbox_files": len(files),
+    }
+
+
+def _cell(value: object) -> object:
+    """Show a list as words and nothing as a dash."""
+    return (", ".join(value) if isinstance(value, list) else value) or "–"
+
+
+@app.command()
+def releases(name: SiteArgument, as_json: AsJson = False) -> None:
+    """List a site's releases, newest last; the current one is marked."""
+    from transforms.release import releases as list_releases
+
+    site = find_site(name)
+    current = current_release(site)
+    rows = [
+        {"release": release_id, "current": release_id == current}
+        for release_id in list_releases(site)
+    ]
+    cells = [(row["release"], "current" if row["current"] else "") for row in rows]
+    emit(rows, as_json=as_json, text=table(f"Releases of {site.id}", ("release", ""), cells))
+
+
+@app.command()
+def verify(
+    name: SiteArgument,
+    release: Annotated[
+        str | None, typer.Argument(help="A release; the current one if none.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check every file of a release against its manifest."""
+    from transforms.release import verify as verify_release
+
+    site = find_site(name)
+    verified = release or current_release(site)
+    verify_release(site, release)
+    data = {"site": site.id, "release": verified, "intact": True}
+    emit(data, as_json=as_json, text=f"{site.id}: {verified} is intact.")
