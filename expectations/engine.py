@@ -1,0 +1,126 @@
+"""Runs expectations with Great Expectations on DuckDB; the only module that imports it.
+
+Importing this module takes about three seconds in a fresh process, because Great Expectations
+does; a process that forks its workers (Airflow's scheduler) imports it once for all of them.
+
+What comes back are counts. Great Expectations is asked for summaries with no example values, its
+logger is kept to errors, progress bars are off, and an exception's text, which may quote a value,
+is dropped.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import duckdb
+
+from expectations import duckdb_dialect
+from expectations.suites import Expectation, expectations, relation
+from transforms.dictionary import DICTIONARY
+from transforms.sql import identifier
+
+
+os.environ["GX_ANALYTICS_ENABLED"] = "False"
+# Before the import: where Airflow has set every logger to "info", it prints hundreds of lines.
+logging.getLogger("great_expectations").setLevel(logging.CRITICAL)
+
+import great_expectations as gx  # noqa: E402
+
+
+__all__ = ["RESULT_FORMAT", "Finding", "run_suites", "suite", "tables"]
+
+# A summary without examples: counts, and no value of any row (GX gives twenty by default).
+RESULT_FORMAT = {"result_format": "SUMMARY", "partial_unexpected_count": 0}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one expectation found, in counts of rows.
+
+    `checked` rows had something to check, `unexpected` of them broke it. `passed` is Great
+    Expectations' own verdict; with nothing to check it holds. `failed_to_run` means that the
+    expectation could not be evaluated, which never counts as passed.
+    """
+
+    expectation: Expectation
+    checked: int
+    unexpected: int
+    passed: bool
+    failed_to_run: bool = False
+
+
+def suite(table: str, items: Sequence[Expectation]) -> gx.ExpectationSuite:
+    """Return the Great Expectations suite called `table` that holds `items`."""
+    return gx.ExpectationSuite(name=table, expectations=[item.configuration() for item in items])
+
+
+def run_suites(folder: Path) -> tuple[Finding, ...]:
+    """Run every table's suite on `folder/<table>.parquet`; findings in the dictionary's order."""
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = {"globally": False}
+    with tables(folder) as address:
+        source = context.data_sources.add_sql("harmonized", connection_string=address)
+        try:
+            return tuple(
+                finding for table in DICTIONARY.tables for finding in _run_table(source, table)
+            )
+        finally:
+            source.get_engine().dispose()
+
+
+@contextmanager
+def tables(folder: Path) -> Iterator[str]:
+    """Yield the address of a DuckDB that shows each table of `folder` with its computed columns.
+
+    The database is in memory, under a name of its own, and gone when the block ends.
+    """
+    database = f":memory:validate_{uuid4().hex}"
+    with duckdb.connect(database) as connection:
+        for name, table in DICTIONARY.tables.items():
+            select = relation(table, str(folder / f"{name}.parquet"))
+            connection.execute(f"create view {identifier(name)} as {select}")
+        duckdb_dialect.register()
+        yield duckdb_dialect.url(database)
+
+
+def _run_table(source: Any, table: str) -> Iterator[Finding]:
+    """Yield the findings of one table's suite."""
+    items = expectations(DICTIONARY.tables[table])
+    asset = source.add_table_asset(table, table_name=table)
+    batch = asset.add_batch_definition_whole_table("all").get_batch()
+    result = batch.validate(suite(table, items), result_format=RESULT_FORMAT)
+    by_id = {one.expectation_config.meta["id"]: one for one in result.results}
+    rows = _rows(result.results)
+    for item in items:
+        yield _finding(item, by_id[item.id], rows)
+
+
+def _rows(results: Sequence[Any]) -> int:
+    """Return the number of rows of the batch, which every column expectation reports."""
+    return max((one.result.get("element_count", 0) for one in results), default=0)
+
+
+def _finding(item: Expectation, outcome: Any, rows: int) -> Finding:
+    """Turn one result of Great Expectations into counts."""
+    if outcome.exception_info and _raised(outcome.exception_info):
+        return Finding(item, 0, 0, passed=False, failed_to_run=True)
+    result: Mapping[str, Any] = outcome.result
+    if "element_count" in result:
+        checked = result["element_count"] - (result.get("missing_count") or 0)
+        return Finding(item, checked, result["unexpected_count"], passed=bool(outcome.success))
+    if item.type == "unexpected_rows_expectation":
+        return Finding(item, rows, int(result["observed_value"]), passed=bool(outcome.success))
+    return Finding(item, 1, 0 if outcome.success else 1, passed=bool(outcome.success))
+
+
+def _raised(info: Mapping[str, Any]) -> bool:
+    """Return whether an exception was raised; GX nests the report when a metric failed."""
+    nested = [value for value in info.values() if isinstance(value, Mapping)]
+    return any(bool(part.get("raised_exception")) for part in (info, *nested))
