@@ -1,0 +1,215 @@
+"""What an analysis is: a site part, a combine part, and the public shape of what passes between.
+
+    site(frame, design, broadcast)  → blocks          at every site, on its own rows
+    combine(total, design, ask)     → Ask | Done      at the coordinator, on the sum over sites
+
+Both are pure functions of arrays. An analysis never sees a network, a key, a file or the policy:
+what may be published of its outcome is decided afterwards by `federated.disclosure`, which knows
+the closed set of outcomes below and refuses anything else.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeAlias, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from federated.statistics import Blocks, Broadcast, Frame, Shapes
+
+
+__all__ = [
+    "Analysis",
+    "Ask",
+    "Curve",
+    "Curves",
+    "Done",
+    "Outcome",
+    "ParameterError",
+    "Rates",
+    "Screen",
+    "Table",
+    "Test",
+    "Variable",
+    "choose_variables",
+]
+
+Design = TypeVar("Design")
+
+
+class ParameterError(ValueError):
+    """Parameters do not fit the analysis; `problems` has one line for each."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = tuple(problems)
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A column of an analysis view as the public sees it; a number has no levels."""
+
+    name: str
+    label: str
+    levels: tuple[str, ...] = ()
+    level_labels: tuple[str, ...] = ()
+    unit: str | None = None
+
+    @property
+    def coded(self) -> bool:
+        """Whether the variable has a public list of levels."""
+        return bool(self.levels)
+
+
+@dataclass(frozen=True)
+class Screen:
+    """Pooled counts on which the gate decides which cells may be asked for in the next round.
+
+    `contributors` (patients with the event) and `patients` have the same shape; a cell passes
+    when both are large enough under the policy.
+    """
+
+    contributors: NDArray[np.int64]
+    patients: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Ask:
+    """Another round: sites receive `broadcast`, and per `screen` a 0/1 array of passing cells.
+
+    `carry` stays at the coordinator and comes back in the next `combine`.
+    """
+
+    broadcast: Broadcast = field(default_factory=dict)
+    screen: Mapping[str, Screen] = field(default_factory=dict)
+    carry: Any = None
+
+
+@dataclass(frozen=True)
+class Test:
+    """A significance test of a table, over the first variable's levels named in `levels`."""
+
+    __test__ = False  # not a test case for pytest
+
+    name: str
+    statistic: float
+    degrees_of_freedom: int
+    p_value: float
+    levels: tuple[str, ...]
+    small_expected: bool
+
+
+@dataclass(frozen=True)
+class Table:
+    """Pooled counts per combination of levels; `missing` rows lack one of the variables.
+
+    `test(keep)` tests independence over the first variable's levels where `keep` is true, and
+    gives None where that is not defined. The gate calls it with the levels that may be shown.
+    """
+
+    variables: tuple[Variable, ...]
+    counts: NDArray[np.int64]
+    missing: int
+    test: Callable[[NDArray[np.bool_]], Test | None] = field(compare=False)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One group's pooled survival on the public grid; arrays run over the grid's bins.
+
+    `at_risk[k]`, `events[k]` and `censored[k]` belong to the bin that ends at `times[k]`;
+    `survival[k]` and its limits are the estimate at `times[k]`.
+    """
+
+    level: str
+    label: str
+    times: NDArray[np.float64]
+    at_risk: NDArray[np.int64]
+    events: NDArray[np.int64]
+    censored: NDArray[np.int64]
+    survival: NDArray[np.float64]
+    lower: NDArray[np.float64]
+    upper: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Kaplan-Meier curves; `unobserved` were never at risk on the grid, `missing` lack a value."""
+
+    time: Variable
+    group: Variable | None
+    confidence: float
+    curves: tuple[Curve, ...]
+    unobserved: int
+    missing: int
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Events per person-time and cell; `interval(events, time)` gives exact limits per unit time.
+
+    `patients` and `contributors` are lower bounds of distinct patients, and of those with an
+    event. `person_years` is NaN where it was not asked for.
+    """
+
+    variables: tuple[Variable, ...]
+    events: NDArray[np.int64]
+    patients: NDArray[np.int64]
+    contributors: NDArray[np.int64]
+    person_years: NDArray[np.float64]
+    per: float
+    confidence: float
+    missing: int
+    interval: Callable[[NDArray[Any], NDArray[np.float64]], tuple[NDArray[np.float64], ...]] = (
+        field(compare=False)
+    )
+
+
+Outcome: TypeAlias = Table | Curves | Rates
+
+
+@dataclass(frozen=True)
+class Done:
+    """The end: the pooled outcome, not yet seen by the gate."""
+
+    outcome: Outcome
+
+
+@dataclass(frozen=True)
+class Analysis(Generic[Design]):
+    """One analysis. `design` parses parameters against a view's variables into a typed design.
+
+    `parameters` documents each parameter; `canonical` gives a design's parameters back with
+    defaults filled in, so that equal questions look equal; `rounds` is the most data rounds it
+    can take; `shapes(design, broadcast)` are the blocks that a site sends in answer to a broadcast.
+    """
+
+    name: str
+    title: str
+    views: tuple[str, ...]
+    parameters: Mapping[str, str]
+    rounds: int
+    design: Callable[[Mapping[str, object], Mapping[str, Variable]], Design]
+    canonical: Callable[[Design], Mapping[str, object]]
+    fields: Callable[[Design], tuple[str, ...]]
+    shapes: Callable[[Design, Broadcast], Shapes]
+    site: Callable[[Frame, Design, Broadcast], Blocks]
+    combine: Callable[[Blocks, Design, Ask], Ask | Done]
+
+
+def choose_variables(
+    names: object, variables: Mapping[str, Variable], *, most: int, what: str
+) -> tuple[tuple[Variable, ...], list[str]]:
+    """Return the coded variables called `names`, and what is wrong with the list.
+
+    A number cannot be tabulated; the view has a banded variable for it.
+    """
+    if not isinstance(names, list | tuple) or not 1 <= len(names) <= most:
+        return (), [f"{what} must be a list of 1 to {most} variables"]
+    if len(set(map(str, names))) != len(names):
+        return (), [f"{what} names a variable twice"]
+    unknown = [str(name) for name in names if name not in variables]
+    uncoded = [str(name) for name in names if name in variables and not variables[name].coded]
+    problems = [f"{what}: unknown variable {name}" for name in unknown]
+    problems += [f"{what}: {name} is a number and has no levels" for name in uncoded]
+    return tuple(variables[n] for n in names if n in variables), problems
