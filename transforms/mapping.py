@@ -1,0 +1,435 @@
+"""The mapping of one site: what each column of its files means in the dictionary.
+
+A data manager fills a workbook `mapping/mapping.xlsx` with four sheets, or four CSV files
+`mapping/{sources,fields,values,ignore}.csv` (UTF-8, comma). Nothing in a cell is code.
+
+**sources**: one row per file (or per sheet, instrument, table, block of a file)
+    source (its id), system, file (pattern in the inbox, such as `biologie_*.xlsx`), format
+    (delimited | excel | redcap | omop | phenopackets), sheet, header_row, encoding, delimiter,
+    decimal (`,` or `.`), date_order (DMY | MDY | YMD), missing (tokens that mean "no value",
+    separated by `;`), id_column (the column with the local person id), comment
+
+**fields**: one row per field of the dictionary that a source fills
+    table, field, source, column, rule, arg, unit, status, comment
+    All rows of one (table, source) together build that table's rows from that source.
+    `field` is plain (`sex_at_birth`) or bracketed (`value[calcium]`, `status[HP:0000572]`): the
+    bracket is a code of the table's discriminator (analyte, hpo_id, region). Bracketed fields
+    with the same bracket make one output row per source row; plain fields of the same (table,
+    source) are shared by all its brackets. A row is made only when at least one of the columns
+    of its own fields holds a value: for a bracket, of its bracketed fields; without brackets, of
+    all fields that are not const (nor checkbox, when there are others). Where a table has a
+    discriminator and no bracket is used, the discriminator itself must be mapped.
+    `column` may name several columns separated by `;`: the first that holds a value is taken
+    (checkbox: checked when one of them is). Rules:
+
+    copy          the text as it stands. For a code: it must be a code of the code list, for an
+                  integer or boolean (true/false, 1/0) it must read as one
+    recode        look the text up in the sheet `values` (upper or lower case and outer blanks do
+                  not matter). For code, boolean, integer and string fields
+    number        a number, read with the source's decimal sign; blanks and the other sign are
+                  thousands separators where they group three digits, otherwise `22.1` and `1,54`
+                  read as written. `<0,5` is kept as comparator and limit where the table has a
+                  `value_comparator`. `unit` is the declared unit, or arg `unit_column=NAME` takes
+                  it from another column (then `unit` is used where that column is empty). An
+                  analyte needs one of the two; other fields default to the dictionary's unit.
+                  Ages know the units `a`, `mo`, `wk`, `d` and `iso8601` (`P3Y6M`, also `3Y`)
+    date          a date in the source's date_order; arg may hold, separated by `;`, another order
+                  (`MDY`), `pivot=NN` (two-digit years up to NN are 20NN, later ones 19NN; without
+                  it a two-digit year is not a date) and `parts` (column names year;month;day).
+                  ISO dates (2010-12-31, also with a time) are always understood. `2010` and
+                  `03/2010` are dates of lesser precision: the middle of that year or month, with
+                  birth_date_precision set (birth date) or flag `partial_date` (other dates)
+    const         every row gets `arg`
+    checkbox      1/0 columns of REDCap, arg `gate=COLUMN` names the form's `_complete` column.
+                  Checked is present/yes/true. Not checked is excluded/no/false when the gate says
+                  the form was filled in (1 or 2), otherwise unknown (a boolean: no value)
+    age_to_date   an age at the event (`unit` as for ages, default `a`): the person's birth date
+                  plus that age, flagged `partial_date`. For dates other than birth_date
+    not_collected the site does not have it; says so in the coverage. `column` is empty, `source`
+                  may be empty (all sources of that table)
+
+    Any text of `missing`, and an empty cell, is "no value" before any rule sees it. What a rule
+    cannot read is never guessed: a mandatory field rejects the row (`unknown_code`,
+    `not_a_number`, `unknown_unit`, `not_a_date`), another field becomes empty with the soft flag
+    `unreadable_value`.
+
+**values**: what a recode does
+    table, field (plain: for all brackets, or bracketed), source (empty: all), source_value,
+    target_code (a code of the field's code list; true or false; or `skip`: the source row belongs
+    to another table, no row here, counted as skipped), status, comment
+
+**ignore**: source, column, reason (identifier | free_text | not_needed | derived), comment
+
+`status` is suggested, approved or rejected; a mapping runs only when all is approved. A column
+that no row of fields or ignore uses (as column, unit_column, gate or id_column) blocks the run, so
+that nothing is dropped silently. `load_mapping` raises one MappingError with every problem.
+"""
+
+import csv
+import dataclasses
+import hashlib
+import json
+import unicodedata
+from collections.abc import Iterable, Iterator
+from collections.abc import Mapping as MappingType
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from transforms.errors import MappingError, raise_all
+
+
+__all__ = [
+    "SHEETS",
+    "FieldRule",
+    "IgnoreRule",
+    "Mapping",
+    "Source",
+    "ValueRule",
+    "normal_value",
+    "parse_mapping",
+]
+
+SHEETS: MappingType[str, tuple[str, ...]] = {
+    "sources": (
+        "source", "system", "file", "format", "sheet", "header_row", "encoding", "delimiter",
+        "decimal", "date_order", "missing", "id_column", "comment",
+    ),
+    "fields": (
+        "table", "field", "source", "column", "rule", "arg", "unit", "status", "comment",
+    ),
+    "values": ("table", "field", "source", "source_value", "target_code", "status", "comment"),
+    "ignore": ("source", "column", "reason", "comment"),
+}  # fmt: skip
+
+Row = MappingType[str, str]
+
+
+@dataclass(frozen=True)
+class Source:
+    """One relation of the inbox: a file pattern and how to read it. Empty text: not said."""
+
+    id: str
+    system: str
+    file: str
+    format: str
+    id_column: str
+    sheet: str = ""
+    header_row: int = 1
+    encoding: str = ""
+    delimiter: str = ""
+    decimal: str = "."
+    date_order: str = "YMD"
+    missing: tuple[str, ...] = ()
+    place: str = dataclasses.field(default="", compare=False)
+
+
+@dataclass(frozen=True)
+class FieldRule:
+    """How one field is filled from one source."""
+
+    table: str
+    field: str
+    source: str
+    rule: str
+    columns: tuple[str, ...] = ()
+    bracket: str | None = None
+    arg: str = ""
+    unit: str = ""
+    status: str = "approved"
+    place: str = dataclasses.field(default="", compare=False)
+
+    @property
+    def options(self) -> dict[str, str]:
+        """The argument's parts: `order`, `pivot`, `parts`, `gate`, `unit_column`, as given."""
+        if self.rule == "const":
+            return {}
+        parts = [part.strip() for part in self.arg.split(";") if part.strip()]
+        named = (part.partition("=") for part in parts)
+        return {
+            (key.strip() if equals else _bare(key)): (value.strip() if equals else key)
+            for key, equals, value in named
+        }
+
+    @property
+    def used_columns(self) -> tuple[str, ...]:
+        """Every column of the source that the rule looks at."""
+        options = self.options
+        extra = [options[key] for key in ("unit_column", "gate") if key in options]
+        return (*self.columns, *extra)
+
+
+@dataclass(frozen=True)
+class ValueRule:
+    """One source value and the code it stands for."""
+
+    table: str
+    field: str
+    source: str
+    source_value: str
+    target_code: str
+    bracket: str | None = None
+    status: str = "approved"
+    place: str = dataclasses.field(default="", compare=False)
+
+
+@dataclass(frozen=True)
+class IgnoreRule:
+    """A column that is left behind on purpose."""
+
+    source: str
+    column: str
+    reason: str
+    place: str = dataclasses.field(default="", compare=False)
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """The whole mapping of one site."""
+
+    sources: tuple[Source, ...]
+    fields: tuple[FieldRule, ...]
+    values: tuple[ValueRule, ...]
+    ignores: tuple[IgnoreRule, ...]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over all rows without comments, in canonical order: equal meaning, equal hash."""
+        rows = [
+            sorted(json.dumps(_plain(item), sort_keys=True) for item in part)
+            for part in (self.sources, self.fields, self.values, self.ignores)
+        ]
+        return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+
+    def source(self, source_id: str) -> Source:
+        """Return the source called `source_id`; KeyError when there is none."""
+        return {source.id: source for source in self.sources}[source_id]
+
+    def rules(self, table: str, source: str) -> tuple[FieldRule, ...]:
+        """Return the rules that fill `table` from `source`, without those not collected."""
+        return tuple(
+            rule
+            for rule in self.fields
+            if (rule.table, rule.source) == (table, source) and rule.rule != "not_collected"
+        )
+
+    def codes(self, rule: FieldRule) -> dict[str, str]:
+        """Return source value (normal form) → target code for one recode rule.
+
+        A bracketed row of `values` wins over a plain one, a row for this source over one for all.
+        """
+        fitting = [
+            value
+            for value in self.values
+            if (value.table, value.field) == (rule.table, rule.field)
+            and value.source in ("", rule.source)
+            and value.bracket in (None, rule.bracket)
+        ]
+        fitting.sort(key=lambda value: (value.bracket is not None, value.source != ""))
+        return {normal_value(value.source_value): value.target_code for value in fitting}
+
+    def not_collected(self, table: str, source: str) -> frozenset[str]:
+        """Return the fields of `table` that the site says `source` does not have."""
+        return frozenset(
+            rule.field
+            for rule in self.fields
+            if rule.rule == "not_collected" and rule.table == table and rule.source in ("", source)
+        )
+
+
+def normal_value(text: str) -> str:
+    """Return `text` as source values are compared: composed, trimmed, lower case.
+
+    >>> normal_value("  Nee ")
+    'nee'
+    """
+    return unicodedata.normalize("NFC", text).replace("\u00a0", " ").strip().lower()
+
+
+def parse_mapping(folder: Path) -> Mapping:
+    """Read the workbook or the four CSV files in `folder`; say nothing yet about their meaning.
+
+    Raises MappingError when there is no mapping, a file cannot be read, a sheet is missing, or a
+    sheet has other columns than `SHEETS` says.
+    """
+    sheets = _read(folder)
+    problems = [problem for name, table in sheets.items() for problem in table.problems(name)]
+    raise_all(MappingError, problems)
+    return Mapping(
+        sources=tuple(_source(row, place) for row, place in sheets["sources"]),
+        fields=tuple(_field(row, place) for row, place in sheets["fields"]),
+        values=tuple(_value(row, place) for row, place in sheets["values"]),
+        ignores=tuple(
+            IgnoreRule(row["source"], row["column"], row["reason"], place)
+            for row, place in sheets["ignore"]
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class _Sheet:
+    """A sheet's header and its rows, each with its number as a person sees it."""
+
+    place: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[int, tuple[str, ...]], ...]
+
+    def problems(self, name: str) -> list[str]:
+        """List missing and unknown columns of the header, and rows longer than it."""
+        known = SHEETS[name]
+        missing = [column for column in known if column not in (*self.header, "comment")]
+        unknown = [column for column in self.header if column not in known]
+        long = [number for number, row in self.rows if any(row[len(self.header) :])]
+        return [
+            *(f"{self.place}: the column {column} is missing" for column in missing
+              if column != "comment"),
+            *(f"{self.place}: unknown column {column!r}; expected {', '.join(known)}"
+              for column in unknown),
+            *(f"{self.place}, row {number}: has more cells than the header" for number in long),
+        ]  # fmt: skip
+
+    def __iter__(self) -> Iterator[tuple[Row, str]]:
+        for number, cells in self.rows:
+            padded = (*cells, *("" for _ in self.header))
+            yield dict(zip(self.header, padded, strict=False)), f"{self.place}, row {number}"
+
+
+def _read(folder: Path) -> dict[str, _Sheet]:
+    """Read the four sheets from the workbook when there is one, otherwise from CSV files."""
+    workbook = folder / "mapping.xlsx"
+    if workbook.is_file():
+        return _read_workbook(workbook)
+    files = {name: folder / f"{name}.csv" for name in SHEETS}
+    missing = [path.name for path in files.values() if not path.is_file()]
+    if missing:
+        raise MappingError(
+            f"{folder}: no mapping.xlsx, and {', '.join(missing)} missing; "
+            "put the mapping workbook or its four CSV files there"
+        )
+    return {name: _read_csv(path) for name, path in files.items()}
+
+
+def _read_csv(path: Path) -> _Sheet:
+    """Read one UTF-8 CSV file."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as lines:
+            return _sheet(path.name, csv.reader(lines, strict=True))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise MappingError(f"{path.name}: not a UTF-8 CSV file with commas ({error})") from None
+
+
+def _read_workbook(path: Path) -> dict[str, _Sheet]:
+    """Read the four sheets of an Excel workbook; formulas are taken as their stored results."""
+    from openpyxl import load_workbook  # only at a site; the federation imports this module too
+
+    try:
+        book = load_workbook(path, read_only=True, data_only=True)
+    except Exception as error:  # a broken workbook raises whatever its broken part raises
+        raise MappingError(
+            f"{path.name}: not a readable Excel workbook ({type(error).__name__}); "
+            "save it again as .xlsx"
+        ) from None
+    try:
+        missing = [name for name in SHEETS if name not in book.sheetnames]
+        raise_all(MappingError, [f"{path.name}: the sheet {name} is missing" for name in missing])
+        return {
+            name: _sheet(
+                f"{path.name}, sheet {name}",
+                ([_text(cell) for cell in row] for row in book[name].iter_rows(values_only=True)),
+            )
+            for name in SHEETS
+        }
+    finally:
+        book.close()
+
+
+def _text(cell: object) -> str:
+    """Return a cell as a person sees it: 1.0 is 1, TRUE is true, an empty cell is empty."""
+    if cell is None:
+        return ""
+    if isinstance(cell, bool):
+        return str(cell).lower()
+    if isinstance(cell, float) and cell.is_integer():
+        return str(int(cell))
+    return str(cell)
+
+
+def _sheet(place: str, lines: Iterable[list[str]]) -> _Sheet:
+    """Trim all cells, split off the header, drop empty lines."""
+    trimmed = [tuple(cell.strip() for cell in line) for line in lines]
+    header = trimmed[0] if trimmed else ()
+    while header and not header[-1]:
+        header = header[:-1]
+    rows = tuple((number, row) for number, row in enumerate(trimmed[1:], start=2) if any(row))
+    return _Sheet(place, header, rows)
+
+
+def _source(row: Row, place: str) -> Source:
+    """Build a source; `header_row` that is no number becomes 0, which the check refuses."""
+    header = row["header_row"] or "1"
+    delimiter = {"tab": "\t", "\\t": "\t"}.get(row["delimiter"].lower(), row["delimiter"])
+    return Source(
+        id=row["source"],
+        system=row["system"],
+        file=row["file"],
+        format=row["format"],
+        sheet=row["sheet"],
+        header_row=int(header) if header.isdecimal() else 0,
+        encoding=row["encoding"],
+        delimiter=delimiter,
+        decimal=row["decimal"] or ".",
+        date_order=row["date_order"].upper() or "YMD",
+        missing=tuple(part.strip() for part in row["missing"].split(";") if part.strip()),
+        id_column=row["id_column"],
+        place=place,
+    )
+
+
+def _field(row: Row, place: str) -> FieldRule:
+    """Build a field rule, splitting `value[calcium]` and several columns."""
+    name, bracket = _bracketed(row["field"])
+    return FieldRule(
+        table=row["table"],
+        field=name,
+        bracket=bracket,
+        source=row["source"],
+        columns=tuple(part.strip() for part in row["column"].split(";") if part.strip()),
+        rule=row["rule"],
+        arg=row["arg"],
+        unit=row["unit"],
+        status=row["status"],
+        place=place,
+    )
+
+
+def _value(row: Row, place: str) -> ValueRule:
+    """Build a value rule."""
+    name, bracket = _bracketed(row["field"])
+    return ValueRule(
+        table=row["table"],
+        field=name,
+        bracket=bracket,
+        source=row["source"],
+        source_value=row["source_value"],
+        target_code=row["target_code"],
+        status=row["status"],
+        place=place,
+    )
+
+
+def _bracketed(text: str) -> tuple[str, str | None]:
+    """Split `value[calcium]` into field and bracket."""
+    if text.endswith("]") and "[" in text:
+        name, _, bracket = text[:-1].partition("[")
+        return name, bracket
+    return text, None
+
+
+def _bare(part: str) -> str:
+    """Name an argument given without `=`: a date order, or a switch."""
+    return "order" if part.upper() in ("DMY", "MDY", "YMD") else part
+
+
+def _plain(item: Any) -> dict[str, Any]:
+    """Return a rule as plain data without its place."""
+    return {key: value for key, value in vars(item).items() if key != "place"}

@@ -1,0 +1,95 @@
+"""Units as sites write them: which spelling means which unit, and the factor to the dictionary's.
+
+The factor of a laboratory value depends on the analyte and stands in the dictionary
+(`DICTIONARY.analytes`); the factors of other fields (ages, bone density) stand here. A unit is
+never guessed: a spelling that is not known is refused, a value that looks like another unit is
+flagged or rejected by rule R80 (`transforms.rules`), never converted in silence.
+"""
+
+import unicodedata
+from collections.abc import Mapping
+
+from transforms.dictionary import DICTIONARY, Analyte, Field, Table
+
+
+__all__ = [
+    "AGE_DURATION",
+    "analyte_factors",
+    "canonical",
+    "field_factors",
+    "holds_analytes",
+    "normal",
+    "normal_sql",
+]
+
+# Spellings seen in exports, keys and values in `normal` form. A spelling that the dictionary
+# lists as a unit of the analyte itself always wins, so that a factor is never taken from here.
+SPELLINGS: Mapping[str, str] = {
+    "10*9/l": "10*9/l", "10^9/l": "10*9/l", "x10*9/l": "10*9/l", "x10^9/l": "10*9/l",
+    "109/l": "10*9/l", "10e9/l": "10*9/l", "g/l": "g/l", "gpt/l": "10*9/l", "/nl": "10*9/l",
+    "tsd/ul": "10*9/l", "tsd./ul": "10*9/l", "k/ul": "10*9/l", "10*3/ul": "10*9/l",
+    "10^3/ul": "10*9/l", "103/ul": "10*9/l", "10*3/mmc": "10*9/l", "103/mmc": "10*9/l",
+    "10^3/mmc": "10*9/l", "miles/ul": "10*9/l", "/ul": "/ul", "/mm3": "/ul", "/mmc": "/ul",
+    "cells/ul": "/ul", "g/100ml": "g/dl", "iu/l": "u/l", "[iu]/l": "u/l", "ui/l": "u/l",
+    "ug/l": "ng/ml", "ng/ml": "ug/l", "ng/l": "pg/ml", "pg/ml": "ng/l", "mcg/l": "ug/l",
+    "ukat/l": "ukat/l", "umol/l": "umol/l", "mcmol/l": "umol/l", "mmol": "mmol/l",
+    "ph": "[ph]", "mval/l": "meq/l",
+    # OMOP unit concepts (Athena vocabulary), for sources whose unit text is empty
+    "8713": "g/dl", "8636": "g/l", "8840": "mg/dl", "8645": "u/l", "8923": "u/l", "8842": "ng/ml",
+    "8845": "pg/ml", "8848": "10*3/ul", "9444": "10*9/l", "8749": "umol/l", "8753": "mmol/l",
+}  # fmt: skip
+
+# An ISO 8601 duration (`P3Y6M`) says its own units; the age in years is read from its parts.
+AGE_DURATION = "iso8601"
+YEARS = {"a": 1.0, "y": 1.0, "yr": 1.0, "mo": 1 / 12, "wk": 7 / 365.25, "d": 1 / 365.25}
+OTHER_FIELDS: Mapping[str, Mapping[str, float]] = {
+    "a": YEARS,
+    "g/cm2": {"g/cm2": 1.0, "mg/cm2": 0.001},
+    "d": {"d": 1.0, "wk": 7.0},
+}
+
+
+def normal(unit: str) -> str:
+    """Return `unit` in lower case, without spaces, with one form of mu and plain digits.
+
+    >>> normal(" 10³/µL ")
+    '103/ul'
+    """
+    text = unicodedata.normalize("NFKC", unit).lower().replace("μ", "u").replace("µ", "u")
+    return "".join(text.split())
+
+
+def normal_sql(text: str) -> str:
+    """Return the SQL expression that does to the text expression `text` what `normal` does."""
+    plain = f"translate(lower({text}), 'µμ²³⁹', 'uu239')"
+    return f"regexp_replace({plain}, '[\\s\\u00a0\\u202f]', '', 'g')"
+
+
+def holds_analytes(table: Table, field: Field) -> bool:
+    """Return whether `field` is a value whose unit depends on the row's analyte."""
+    if table.discriminator is None or field.name != "value":
+        return False
+    return table.field(table.discriminator).codelist == "analyte"
+
+
+def analyte_factors(analyte: Analyte) -> dict[str, float]:
+    """Return the factor to the analyte's canonical unit, by each known spelling in normal form.
+
+    >>> analyte_factors(DICTIONARY.analytes["hemoglobin"])["g/dl"]
+    10.0
+    """
+    own = {normal(unit): float(factor) for unit, factor in analyte.factors.items()}
+    spelled = {spelling: own[unit] for spelling, unit in SPELLINGS.items() if unit in own}
+    return {**spelled, **own}
+
+
+def canonical(analyte: str) -> str:
+    """Return the canonical unit of an analyte's code."""
+    return DICTIONARY.analytes[analyte].unit
+
+
+def field_factors(field: Field) -> dict[str, float]:
+    """Return the factor to the unit of a field that is not an analyte, by unit in normal form."""
+    if field.unit is None:
+        return {}
+    return {normal(field.unit): 1.0, **OTHER_FIELDS.get(field.unit, {})}
