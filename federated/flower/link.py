@@ -1,0 +1,85 @@
+"""A node's only connection: outbound TLS to the gateway, every call signed with the node's key."""
+
+from typing import TypeVar
+
+import httpx
+from cryptography.hazmat.primitives.asymmetric import ec
+from flwr.app import Message
+from flwr.common.serde import message_from_proto, message_to_proto
+from flwr.proto.fab_pb2 import GetFabRequest
+from flwr.proto.fleet_pb2 import (
+    ActivateNodeRequest,
+    ActivateNodeResponse,
+    PullMessagesResponse,
+    PushMessagesRequest,
+)
+from flwr.proto.node_pb2 import Node
+from flwr.proto.run_pb2 import GetRunRequest
+from flwr.supercore.interceptors import RuntimeVersionHttpInterceptor
+from flwr.supercore.primitives.asymmetric import public_key_to_bytes
+from flwr.supernode.fleet_http_client import FleetHttpClient
+from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
+from google.protobuf.message import Message as Protobuf
+
+from federated.flower.wire import EXCHANGE, HELLO, HOLD
+
+
+__all__ = ["Link"]
+
+Response = TypeVar("Response", bound=Protobuf)
+
+
+class Link:
+    """Flower's Fleet client plus our two calls, on one TLS session that stays open.
+
+    Every method raises httpx.HTTPStatusError when the gateway refuses (401: key not registered, or
+    the gateway has restarted and no longer knows this node's id), httpx.TransportError when it
+    cannot be reached.
+    """
+
+    def __init__(self, address: str, ca: bytes, key: ec.EllipticCurvePrivateKey) -> None:
+        """Prepare a connection to `address` ("host:port"); `ca` (PEM) is the only root trusted."""
+        self._client = FleetHttpClient.from_server_address(
+            address,
+            False,
+            ca,
+            [
+                RuntimeVersionHttpInterceptor(component_name="SuperNode"),
+                NodeAuthHttpInterceptor(key, key.public_key()),
+            ],
+        )
+        self._public = public_key_to_bytes(key.public_key())
+        self._node = Node()
+
+    def hello(self) -> None:
+        """Tell the gateway that this node has started, and learn its node id."""
+        request = ActivateNodeRequest(public_key=self._public)
+        self._node = Node(node_id=self._call(HELLO, request, ActivateNodeResponse).node_id)
+
+    def exchange(self, reply: Message | None) -> Message | None:
+        """Hand in the last reply and wait up to HOLD seconds for the next message."""
+        request = PushMessagesRequest(
+            node=self._node, messages_list=[] if reply is None else [message_to_proto(reply)]
+        )
+        for item in self._call(EXCHANGE, request, PullMessagesResponse).messages_list:
+            return message_from_proto(item)
+        return None
+
+    def app(self, run_id: int) -> bytes:
+        """Return the content of the app bundle of a run."""
+        run = self._client.GetRun(GetRunRequest(node=self._node, run_id=run_id)).run
+        request = GetFabRequest(node=self._node, hash_str=run.fab_hash, run_id=run_id)
+        return bytes(self._client.GetFab(request).fab.content)
+
+    def close(self) -> None:
+        """End the connection; the gateway notices at once."""
+        self._client.close()
+
+    def _call(self, path: str, request: Protobuf, kind: type[Response]) -> Response:
+        return self._client._unary_unary(
+            path=path,
+            rpc_method=path,
+            request=request,
+            response_type=kind,
+            timeout=httpx.Timeout(10.0, read=HOLD + 10.0),
+        )

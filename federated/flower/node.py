@@ -1,0 +1,91 @@
+"""A site's node: calls out, hands each message to the site's party, sends the reply back.
+
+`python -m federated.flower.node --site FOLDER` needs no open port. It never unpacks or imports the
+Flower app that a run names: it compares the bundle's hash with the site's allow-list and executes
+only what is installed here. Whatever goes wrong at the site stays in the site's log; the wire
+carries data or a fixed code.
+"""
+
+import hashlib
+import logging
+import time
+from collections.abc import Callable, Set
+from typing import Protocol
+
+import httpx
+from flwr.app import Message
+
+from federated.flower import wire
+
+
+__all__ = ["Connection", "Node", "Party"]
+
+BACKOFF = (0.2, 0.5, 1.0, 2.0, 5.0)
+"""Seconds between attempts to reach the gateway; the last one repeats."""
+
+_log = logging.getLogger("marmor.node")
+
+Party = Callable[[bytes], bytes]
+"""One message of the protocol in, one reply out; it must not raise."""
+
+
+class Connection(Protocol):
+    """What a node needs of its link to the gateway."""
+
+    def hello(self) -> None:
+        """Announce this node."""
+
+    def exchange(self, reply: Message | None) -> Message | None:
+        """Hand in the last reply, wait for the next message."""
+
+    def app(self, run_id: int) -> bytes:
+        """Return the app bundle of a run."""
+
+
+class Node:
+    """The endless loop of one site: exchange, check the app, ask the party."""
+
+    def __init__(self, link: Connection, party: Party, allowed: Set[str]) -> None:
+        """Serve `party` for runs whose app has a SHA-256 in `allowed`."""
+        self._link, self._party, self._allowed = link, party, allowed
+        self._permitted: dict[int, bool] = {}
+
+    def serve(self) -> None:
+        """Serve until the process is told to stop; survive every loss of the gateway."""
+        failures = 0
+        while True:
+            try:
+                self._link.hello()
+                _log.info("connected")
+                failures = 0
+                self._exchange_forever()
+            except httpx.HTTPStatusError as error:
+                _log.warning("the gateway refuses this node: HTTP %d", error.response.status_code)
+            except httpx.TransportError as error:
+                _log.warning("the gateway cannot be reached: %s", type(error).__name__)
+            time.sleep(BACKOFF[min(failures, len(BACKOFF) - 1)])
+            failures += 1
+
+    def answer(self, message: Message) -> Message:
+        """Return the reply to one message; an app that is not allowed is refused unread."""
+        if not self._is_permitted(message.metadata.run_id):
+            return wire.refusal(message)
+        content = wire.blob(message)
+        if content is None or message.metadata.message_type != wire.MESSAGE_TYPE:
+            _log.warning("refused a message that is not ours")
+            return wire.refusal(message)
+        return wire.reply(self._party(content), message)
+
+    def _exchange_forever(self) -> None:
+        reply = None
+        while True:
+            message = self._link.exchange(reply)
+            reply = None if message is None else self.answer(message)
+
+    def _is_permitted(self, run_id: int) -> bool:
+        if run_id not in self._permitted:
+            digest = hashlib.sha256(self._link.app(run_id)).hexdigest()
+            self._permitted[run_id] = digest in self._allowed
+            if not self._permitted[run_id]:
+                _log.warning("refused run %d: app %s is not on the allow-list", run_id, digest)
+        return self._permitted[run_id]

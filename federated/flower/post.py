@@ -1,0 +1,225 @@
+"""The post office of the gateway: one long-lived Flower run, one blob to each site and one back.
+
+Everything happens on Flower's LinkState in this process: node identities, routing, time to live,
+refusal of replies from the wrong node. A node holds one call open (`gateway.exchange`), so that a
+message arrives when it is sent, and the reply and the wait for the next message are one call.
+"""
+
+import asyncio
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from flwr.app import Message
+from flwr.common.constant import SUPERLINK_NODE_ID
+from flwr.common.serde import fab_to_proto
+from flwr.proto.control_pb2 import StartRunRequest
+from flwr.server.superlink.linkstate import LinkState
+from flwr.supercore.constant import NodeStatus
+from flwr.supercore.fab import Fab
+from flwr.supercore.inflatable.inflatable_object import iterate_object_tree
+from flwr.supercore.inflatable.inflatable_utils import inflate_object_from_contents
+from flwr.supercore.task_identity import TaskIdentity
+from flwr.superlink.servicer.control import control_handlers
+
+from federated.flower import fab, wire
+from federated.flower.access import GATEWAY
+
+
+__all__ = ["HEARTBEAT", "PostOffice"]
+
+HEARTBEAT = 30.0
+"""Seconds between two signs of life of a node; after twice that a silent node counts as absent."""
+
+_RUN_HEARTBEAT = 15.0
+_RECHECK = 1.0  # seconds after which a waiting question looks again which nodes are still there
+
+_log = logging.getLogger("marmor.gateway")
+
+
+@dataclass(frozen=True)
+class _Letter:
+    """What is on its way: to which site, which node, and in which of the node's lives."""
+
+    site: str
+    node_id: int
+    visit: int
+
+
+class PostOffice:
+    """Carries blobs between the coordinator's threads and the nodes' open calls."""
+
+    def __init__(self, state: LinkState, nodes: Mapping[str, bytes]) -> None:
+        """Start the run and register `nodes`: site id → public node key in PEM."""
+        self._state = state
+        self.run_id, self._task_id = _start_run(state)
+        self._nodes = {
+            site: state.create_node(GATEWAY.flwr_aid, GATEWAY.account_name, key, HEARTBEAT)
+            for site, key in nodes.items()
+        }
+        self._sites = {node: site for site, node in self._nodes.items()}
+        self._replied = threading.Condition()
+        self._bells: dict[int, asyncio.Event] = {}
+        self._visits: Counter[int] = Counter()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        threading.Thread(target=self._keep_run_alive, name="run-heartbeat", daemon=True).start()
+
+    # -- the coordinator's side, any thread ---------------------------------------------------
+
+    def online(self) -> frozenset[str]:
+        """Return the sites whose node is connected."""
+        nodes = self._state.get_node_info(statuses=[NodeStatus.ONLINE])
+        return frozenset(self._sites[node.node_id] for node in nodes)
+
+    def ask(self, blobs: Mapping[str, bytes], timeout: float) -> dict[str, bytes]:
+        """Send each site its blob and return the replies that came within `timeout` seconds.
+
+        A site that is not connected, does not answer in time or answers with an error is left out.
+        """
+        deadline = time.monotonic() + timeout
+        sent = dict(self._send(site, blobs[site], timeout) for site in blobs.keys() & self.online())
+        replies: dict[str, bytes] = {}
+        waiting = set(sent)
+        try:
+            while waiting and (left := deadline - time.monotonic()) > 0:
+                with self._replied:
+                    found = self._collect(waiting)
+                    waiting -= {item.metadata.reply_to_message_id for item in found}
+                    waiting -= self._lost(waiting, sent)
+                    if waiting and not found:
+                        self._replied.wait(min(left, _RECHECK))
+                for message in found:
+                    self._keep(replies, sent[message.metadata.reply_to_message_id].site, message)
+        finally:
+            self._forget(sent)
+        return replies
+
+    def _send(self, site: str, content: bytes, timeout: float) -> tuple[str, _Letter]:
+        node_id = self._nodes[site]
+        message = wire.instruction(content, node_id, timeout)
+        letter = _Letter(site, node_id, self._visits[node_id])
+        self._store(message)
+        self._ring(node_id)
+        return message.metadata.message_id, letter
+
+    def _collect(self, waiting: set[str]) -> list[Message]:
+        """Return the replies that are there, with content; called with the lock held."""
+        heads = self._state.get_message_res(message_ids=set(waiting), run_id=self.run_id)
+        messages = [head if head.has_error() else self._inflate(head) for head in heads]
+        self._free(head.metadata.message_id for head in heads)
+        return messages
+
+    def _keep(self, replies: dict[str, bytes], site: str, message: Message) -> None:
+        if message.has_error():
+            _log.warning("%s answered with Flower error %d", site, message.error.code)
+        elif (content := wire.blob(message)) is None:
+            _log.warning("%s answered with a message that is not ours", site)
+        else:
+            replies[site] = content
+
+    def _lost(self, waiting: set[str], sent: Mapping[str, _Letter]) -> set[str]:
+        """Return the messages whose node has gone, or has come back without remembering them."""
+        online = self.online()
+        return {
+            key
+            for key in waiting
+            if sent[key].site not in online or self._visits[sent[key].node_id] != sent[key].visit
+        }
+
+    def _forget(self, messages: Iterable[str]) -> None:
+        self._state.delete_messages(set(messages))
+        self._free(messages)
+
+    def _free(self, messages: Iterable[str]) -> None:
+        for message in messages:
+            self._state.object_store.delete(message)
+
+    # -- the nodes' side, event loop ----------------------------------------------------------
+
+    def arrive(self, key: bytes) -> int | None:
+        """Note that the node with this public key has (re)started; return its id, None if unknown.
+
+        Messages that its former life had taken are lost: whoever waits for them is told.
+        """
+        if (node_id := self._state.get_node_id_by_public_key(key)) is None:
+            return None
+        with self._replied:
+            self._visits[node_id] += 1
+            self.stay(node_id)
+            self._replied.notify_all()
+        return node_id
+
+    def stay(self, node_id: int) -> None:
+        """Note a sign of life of a node."""
+        self._loop = self._loop or asyncio.get_running_loop()
+        self._state.acknowledge_node_heartbeat(node_id, HEARTBEAT)
+
+    def leave(self, node_id: int) -> None:
+        """Note that a node's connection has ended: the site is absent from now on."""
+        self._state.deactivate_node(node_id)
+        with self._replied:
+            self._replied.notify_all()
+
+    def deliver(self, node_id: int, message: Message) -> None:
+        """Take a node's reply; a reply that Flower's state refuses is dropped and logged."""
+        with self._replied:  # nobody may see the reply's head before its content is stored
+            if message.metadata.src_node_id == node_id and self._store(message):
+                self._replied.notify_all()
+                return
+        _log.warning("dropped a reply of %s: late, or not its own", self._sites.get(node_id))
+
+    def fetch(self, node_id: int) -> Message | None:
+        """Return the next message for a node, or None."""
+        for head in self._state.get_message_ins(node_id, 1):
+            return self._inflate(head)
+        return None
+
+    def bell(self, node_id: int) -> asyncio.Event:
+        """Return the event that is set whenever a message for the node is stored."""
+        return self._bells.setdefault(node_id, asyncio.Event())
+
+    def _ring(self, node_id: int) -> None:
+        if self._loop and (bell := self._bells.get(node_id)):
+            self._loop.call_soon_threadsafe(bell.set)
+
+    # -- Flower's state -------------------------------------------------------------------------
+
+    def _store(self, message: Message) -> bool:
+        head, tree, contents = wire.deflate(message)
+        session = self._state.start_session(self.run_id)
+        stored, missing = self._state.store_message_and_object_tree(head, tree, session)
+        for key in missing:
+            self._state.store_object(self.run_id, session, key, contents[key])
+        return stored
+
+    def _inflate(self, head: Message) -> Message:
+        key = head.metadata.message_id
+        tree = self._state.object_store.get_object_tree(key)
+        contents = {
+            item.object_id: self._state.get_object(self.run_id, item.object_id) or b""
+            for item in iterate_object_tree(tree)
+        }
+        message = inflate_object_from_contents(key, contents)
+        message.metadata.__dict__["_message_id"] = key
+        return message
+
+    def _keep_run_alive(self) -> None:
+        while self._state.acknowledge_task_heartbeat(self._task_id):
+            time.sleep(_RUN_HEARTBEAT)
+        _log.error("the Flower run has ended; restart the gateway")
+
+
+def _start_run(state: LinkState) -> tuple[int, int]:
+    """Start the run of the inert app and take its server role; return run and task id."""
+    app = fab_to_proto(Fab(fab.digest(), fab.bundle(), {}))
+    response = control_handlers.start_run(StartRunRequest(fab=app), GATEWAY, state, None)
+    run = state.get_run_info(run_ids=[response.run_id])[0]
+    task = run.primary_task_id
+    if not (task and state.claim_task(task) and state.activate_task(task)):
+        raise RuntimeError("Flower did not give the gateway the server role of its own run")
+    TaskIdentity.run_id, TaskIdentity.task_id = run.run_id, task
+    TaskIdentity.node_id = SUPERLINK_NODE_ID
+    return run.run_id, task

@@ -1,0 +1,63 @@
+"""Bearer tokens of analysts and operators: the file holds hashes, names and roles, no token."""
+
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from transforms.errors import ConsortiumError
+
+
+__all__ = ["ROLES", "Person", "Tokens", "fingerprint", "load_tokens"]
+
+ROLES = frozenset({"analyst", "operator"})
+"""analyst: asks queries and reads own results; operator: also sees which site is up and why."""
+
+
+@dataclass(frozen=True)
+class Person:
+    """Who a token belongs to, and what that person may do."""
+
+    name: str
+    roles: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """The known people by the SHA-256 of their token."""
+
+    people: Mapping[str, Person]
+
+    def person(self, token: str) -> Person | None:
+        """Return whose token this is, or None; takes the same time for every wrong token."""
+        seen = fingerprint(token)
+        found = None
+        for known, person in self.people.items():
+            if hmac.compare_digest(seen, known):
+                found = person
+        return found
+
+
+def fingerprint(token: str) -> str:
+    """Return the SHA-256 under which a token is stored; tokens are 256 random bits, so no salt."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def load_tokens(path: Path) -> Tokens:
+    """Read `tokens.json`: {name: {"sha256": …, "roles": […]}}.
+
+    Raises ConsortiumError when the file is missing or not of that form.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        people = {
+            entry["sha256"]: Person(name, frozenset(entry["roles"]) & ROLES)
+            for name, entry in data.items()
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        raise ConsortiumError(
+            f"{path}: not a file of analyst tokens; make one with `marmor consortium init`"
+        ) from None
+    return Tokens(people)
