@@ -1,0 +1,172 @@
+"""The mapping: what is read from workbook and CSV, and what is said about mistakes."""
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from transforms.errors import MappingError
+from transforms.mapping import SHEETS, parse_mapping
+from transforms.mapping_check import check_columns, load_mapping
+
+
+SOURCES = """\
+source,system,file,format,sheet,header_row,encoding,delimiter,decimal,date_order,missing,id_column,comment
+p,excel,patients*.csv,delimited,,1,utf-8,;,",",DMY,NR;-,IPP,
+"""
+FIELDS = """\
+table,field,source,column,rule,arg,unit,status,comment
+person,birth_date,p,Naissance,date,,,approved,
+person,sex_at_birth,p,Sexe,recode,,,approved,
+person,first_contact_date,p,Contact,date,,,approved,
+person,consent_reuse,p,,const,yes,,approved,
+lab_measurement,sample_date,p,Date,date,,,approved,
+lab_measurement,value[calcium],p,Calcium,number,,mg/L,approved,
+"""
+VALUES = """\
+table,field,source,source_value,target_code,status,comment
+person,sex_at_birth,p,H,male,approved,homme
+person,sex_at_birth,p,F,female,approved,
+"""
+IGNORE = "source,column,reason,comment\np,Nom,identifier,\n"
+COLUMNS = {"p": ("IPP", "Nom", "Naissance", "Sexe", "Contact", "Date", "Calcium")}
+
+
+def write(folder: Path, **changes: str) -> Path:
+    """Write the four CSV files, each as given or as above."""
+    texts = {"sources": SOURCES, "fields": FIELDS, "values": VALUES, "ignore": IGNORE, **changes}
+    for name, text in texts.items():
+        (folder / f"{name}.csv").write_text(text, encoding="utf-8")
+    return folder
+
+
+def problems(folder: Path) -> list[str]:
+    with pytest.raises(MappingError) as caught:
+        load_mapping(folder)
+    return str(caught.value).splitlines()
+
+
+def test_a_good_mapping_is_read_as_written(tmp_path: Path) -> None:
+    mapping = load_mapping(write(tmp_path))
+    source = mapping.source("p")
+    assert (source.decimal, source.date_order, source.missing) == (",", "DMY", ("NR", "-"))
+    (calcium,) = [rule for rule in mapping.fields if rule.bracket]
+    assert (calcium.field, calcium.bracket, calcium.unit) == ("value", "calcium", "mg/L")
+    (sex,) = [rule for rule in mapping.fields if rule.field == "sex_at_birth"]
+    assert mapping.codes(sex) == {"h": "male", "f": "female"}
+    assert not list(check_columns(mapping, COLUMNS))
+
+
+def test_workbook_and_csv_mean_the_same(tmp_path: Path) -> None:
+    openpyxl = pytest.importorskip("openpyxl")
+    folder = write(tmp_path)
+    book = openpyxl.Workbook()
+    book.remove(book.active)
+    for name in SHEETS:
+        sheet = book.create_sheet(name)
+        for row in csv.reader((folder / f"{name}.csv").read_text("utf-8").splitlines()):
+            sheet.append([int(cell) if cell.isdecimal() else cell or None for cell in row])
+    other = tmp_path / "workbook"
+    other.mkdir()
+    book.save(other / "mapping.xlsx")
+    assert load_mapping(other) == load_mapping(folder)
+    assert load_mapping(other).digest == load_mapping(folder).digest
+
+
+def test_digest_ignores_comments_and_order_and_sees_everything_else(tmp_path: Path) -> None:
+    digest = load_mapping(write(tmp_path)).digest
+    header, *rows = VALUES.replace("homme", "a comment").splitlines()
+    reordered = "\n".join([header, *reversed(rows)])
+    assert load_mapping(write(tmp_path, values=reordered)).digest == digest
+    assert load_mapping(write(tmp_path, fields=FIELDS.replace("mg/L", "mg/dL"))).digest != digest
+
+
+@pytest.mark.parametrize(
+    ("sheet", "old", "new", "expected"),
+    [
+        ("fields", "sex_at_birth", "sex_at_brith", "nearest: sex_at_birth"),
+        ("fields", "person,birth", "persons,birth", "nearest: person"),
+        ("fields", "Sexe,recode", "Sexe,recod", "nearest: recode"),
+        ("fields", "mg/L,approved", "mg/L,suggested", "status is suggested; a person must"),
+        ("fields", "mg/L", "mg/m3", "unit 'mg/m3' is not known for value; expected"),
+        ("fields", "number,,mg/L", "number,,", "unit is empty"),
+        ("fields", "value[calcium]", "value[calzium]", "nearest: calcium"),
+        ("fields", "Calcium,number", "Calcium,date", "rule date cannot fill value"),
+        ("fields", "const,yes", "const,oui", "expected one of yes, no, unknown"),
+        ("fields", "Sexe,recode,", "Sexe,recode,x=1", "arg 'x' is not known for rule recode"),
+        ("fields", "Naissance,date,,", ",date,,", "column is empty; rule date needs one"),
+        ("values", "H,male", "H,mael", "nearest: male"),
+        ("values", "F,female", "h,female", "says the same as"),
+        ("values", "person,sex_at_birth,p,F", "person,sex,p,F", "no recode of person.sex uses it"),
+        ("ignore", "identifier", "secret", "expected one of identifier, free_text"),
+        ("sources", "delimited", "csv", "expected one of delimited, excel"),
+        ("sources", "utf-8", "utf-88", "encoding 'utf-88' is not known"),
+    ],
+)
+def test_each_mistake_is_named_with_its_row(
+    tmp_path: Path, sheet: str, old: str, new: str, expected: str
+) -> None:
+    good = {"sources": SOURCES, "fields": FIELDS, "values": VALUES, "ignore": IGNORE}[sheet]
+    assert old in good
+    found = problems(write(tmp_path, **{sheet: good.replace(old, new, 1)}))
+    said = [line for line in found if expected in line]
+    assert said, found
+    assert said[0].startswith(f"{sheet}.csv, row ")
+
+
+def test_missing_mandatory_field_is_a_problem_unless_not_collected(tmp_path: Path) -> None:
+    lines = FIELDS.splitlines(keepends=True)
+    without = "".join(line for line in lines if "first_contact" not in line)
+    (problem,) = problems(write(tmp_path, fields=without))
+    assert "mandatory field first_contact_date is neither mapped nor not_collected" in problem
+    said = without + "person,first_contact_date,,,not_collected,,,approved,\n"
+    assert "first_contact_date" in load_mapping(write(tmp_path, fields=said)).not_collected(
+        "person", "p"
+    )
+
+
+def test_all_problems_come_at_once(tmp_path: Path) -> None:
+    found = problems(
+        write(
+            tmp_path,
+            fields=FIELDS.replace("mg/L", "mg/m3").replace("Sexe,recode", "Sexe,recod"),
+            ignore=IGNORE.replace("identifier", "secret"),
+        )
+    )
+    assert len(found) >= 3
+
+
+def test_columns_used_and_columns_there_must_agree(tmp_path: Path) -> None:
+    mapping = load_mapping(write(tmp_path))
+    columns = {"p": ("IPP", "Nom", "Naissance", "Sexe", "Contact", "Date", "Calcum", "Poids")}
+    assert sorted(check_columns(mapping, columns)) == [
+        "fields.csv, row 7: column 'Calcium': expected one of IPP, Nom, Naissance, Sexe, "
+        "Contact, Date, Calcum, Poids; nearest: Calcum",
+        "source p: unmapped column 'Calcum'; map it in the sheet fields, or name it in the "
+        "sheet ignore with a reason",
+        "source p: unmapped column 'Poids'; map it in the sheet fields, or name it in the "
+        "sheet ignore with a reason",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("table,field\n", "the column source is missing"),
+        (FIELDS.replace("rule", "regel"), "unknown column 'regel'"),
+        (FIELDS + 'person,"unfinished\n', "not a UTF-8 CSV file"),
+    ],
+)
+def test_broken_sheets_are_refused(tmp_path: Path, text: str, expected: str) -> None:
+    with pytest.raises(MappingError, match=r"fields\.csv") as caught:
+        parse_mapping(write(tmp_path, fields=text))
+    assert expected in str(caught.value)
+
+
+def test_unreadable_workbook_and_missing_mapping_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(MappingError, match=r"no mapping\.xlsx"):
+        parse_mapping(tmp_path)
+    pytest.importorskip("openpyxl")
+    (tmp_path / "mapping.xlsx").write_bytes(b"PK not a workbook")
+    with pytest.raises(MappingError, match="not a readable Excel workbook"):
+        parse_mapping(tmp_path)
