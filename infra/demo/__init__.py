@@ -1,0 +1,1 @@
+"""A synthetic consortium: invented patients, exported by five centres in five ways."""
