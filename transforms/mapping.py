@@ -86,6 +86,7 @@ __all__ = [
     "Mapping",
     "Source",
     "ValueRule",
+    "column_name",
     "normal_value",
     "parse_mapping",
 ]
@@ -109,7 +110,7 @@ Row = MappingType[str, str]
 class Source:
     """One relation of the inbox: a file pattern and how to read it. Empty text: not said."""
 
-    id: str
+    source: str
     system: str
     file: str
     format: str
@@ -155,7 +156,7 @@ class FieldRule:
     def used_columns(self) -> tuple[str, ...]:
         """Every column of the source that the rule looks at."""
         options = self.options
-        extra = [options[key] for key in ("unit_column", "gate") if key in options]
+        extra = [column_name(options[key]) for key in ("unit_column", "gate") if key in options]
         return (*self.columns, *extra)
 
 
@@ -203,7 +204,7 @@ class Mapping:
 
     def source(self, source_id: str) -> Source:
         """Return the source called `source_id`; KeyError when there is none."""
-        return {source.id: source for source in self.sources}[source_id]
+        return {source.source: source for source in self.sources}[source_id]
 
     def rules(self, table: str, source: str) -> tuple[FieldRule, ...]:
         """Return the rules that fill `table` from `source`, without those not collected."""
@@ -237,6 +238,11 @@ class Mapping:
         )
 
 
+def column_name(text: str) -> str:
+    """Return a column's name as the readers write it: composed, single spaces."""
+    return " ".join(unicodedata.normalize("NFC", text).split())
+
+
 def normal_value(text: str) -> str:
     """Return `text` as source values are compared: composed, trimmed, lower case.
 
@@ -260,7 +266,7 @@ def parse_mapping(folder: Path) -> Mapping:
         fields=tuple(_field(row, place) for row, place in sheets["fields"]),
         values=tuple(_value(row, place) for row, place in sheets["values"]),
         ignores=tuple(
-            IgnoreRule(row["source"], row["column"], row["reason"], place)
+            IgnoreRule(row["source"], column_name(row["column"]), row["reason"], place)
             for row, place in sheets["ignore"]
         ),
     )
@@ -369,7 +375,7 @@ def _source(row: Row, place: str) -> Source:
     header = row["header_row"] or "1"
     delimiter = {"tab": "\t", "\\t": "\t"}.get(row["delimiter"].lower(), row["delimiter"])
     return Source(
-        id=row["source"],
+        source=row["source"],
         system=row["system"],
         file=row["file"],
         format=row["format"],
@@ -380,7 +386,7 @@ def _source(row: Row, place: str) -> Source:
         decimal=row["decimal"] or ".",
         date_order=row["date_order"].upper() or "YMD",
         missing=tuple(part.strip() for part in row["missing"].split(";") if part.strip()),
-        id_column=row["id_column"],
+        id_column=column_name(row["id_column"]),
         place=place,
     )
 
@@ -393,7 +399,7 @@ def _field(row: Row, place: str) -> FieldRule:
         field=name,
         bracket=bracket,
         source=row["source"],
-        columns=tuple(part.strip() for part in row["column"].split(";") if part.strip()),
+        columns=tuple(map(column_name, filter(str.strip, row["column"].split(";")))),
         rule=row["rule"],
         arg=row["arg"],
         unit=row["unit"],

@@ -71,22 +71,22 @@ def check_columns(mapping: Mapping, columns: MappingType[str, Sequence[str]]) ->
     `columns` maps each source's id to the columns that its files have.
     """
     for source in mapping.sources:
-        there = columns[source.id]
+        there = columns[source.source]
         yield from _one_of(source.place, "id_column", source.id_column, there)
         used = {source.id_column}
         for rule in mapping.fields:
-            if rule.source == source.id and rule.rule != "not_collected":
+            if rule.source == source.source and rule.rule != "not_collected":
                 used.update(rule.used_columns)
                 for column in rule.used_columns:
                     yield from _one_of(rule.place, "column", column, there)
-        ignored = {ignore.column for ignore in mapping.ignores if ignore.source == source.id}
+        ignored = {ignore.column for ignore in mapping.ignores if ignore.source == source.source}
         for ignore in mapping.ignores:
-            if ignore.source == source.id:
+            if ignore.source == source.source:
                 yield from _one_of(ignore.place, "column", ignore.column, there)
         for column in there:
             if column not in used | ignored:
                 yield (
-                    f"source {source.id}: unmapped column {column!r}; "
+                    f"source {source.source}: unmapped column {column!r}; "
                     "map it in the sheet fields, or name it in the sheet ignore with a reason"
                 )
 
@@ -102,7 +102,7 @@ def made_here(table: Table, field: Field) -> bool:
 
 def _ids(mapping: Mapping) -> list[str]:
     """Return the ids of all sources."""
-    return [source.id for source in mapping.sources]
+    return [source.source for source in mapping.sources]
 
 
 def _one_of(place: str, column: str, given: str, known: Iterable[str]) -> Iterator[str]:
@@ -119,7 +119,7 @@ def _one_of(place: str, column: str, given: str, known: Iterable[str]) -> Iterat
 def _duplicates(mapping: Mapping) -> Iterator[str]:
     """Yield each row that says again what an earlier row said."""
     parts: list[tuple[Iterable[object], Callable[..., tuple[object, ...]]]] = [
-        (mapping.sources, lambda item: (item.id,)),
+        (mapping.sources, lambda item: (item.source,)),
         (mapping.fields, lambda item: (item.table, item.field, item.bracket, item.source)),
         (
             mapping.values,
@@ -142,7 +142,7 @@ def _check_source(source: Source) -> Iterator[str]:
     yield from _one_of(source.place, "format", source.format, FORMATS)
     yield from _one_of(source.place, "decimal", source.decimal, (",", "."))
     yield from _one_of(source.place, "date_order", source.date_order, ("DMY", "MDY", "YMD"))
-    for column, value in (("source", source.id), ("file", source.file)):
+    for column, value in (("source", source.source), ("file", source.file)):
         if not value:
             yield f"{source.place}: {column} is empty"
     if not source.id_column:
