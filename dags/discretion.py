@@ -1,0 +1,82 @@
+"""What a task may say: Airflow's logs and database never receive a value from a record.
+
+The libraries raise `UserError`s that name files, fields and codes only; these are shown as they
+are. Any other exception, and whatever a library prints, warns or logs while it works, may quote a
+cell. It goes to `errors.log` in the site's own work folder, and Airflow gets a fixed text with a
+reference to it.
+"""
+
+import contextlib
+import io
+import logging
+import os
+import secrets
+import traceback
+import warnings
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+
+from transforms.errors import UserError
+
+
+__all__ = ["discreet", "note"]
+
+
+@contextlib.contextmanager
+def discreet(work: Path) -> Iterator[None]:
+    """Run a library call; `work` is the folder for `errors.log`.
+
+    Raises AirflowFailException, so that wrong data is not tried again: only a killed task is.
+    """
+    said, complaint = io.StringIO(), None
+    with _muted(said):
+        try:
+            yield
+        except AirflowException:
+            raise
+        except UserError as error:
+            complaint = str(error)
+        except Exception:
+            complaint = _unexpected(note(work, traceback.format_exc()))
+    if said.getvalue():
+        note(work, said.getvalue())
+    if complaint:  # outside of the except block: the first exception must not hang on to this one
+        raise AirflowFailException(complaint)
+
+
+def note(work: Path, text: str) -> str:
+    """Append `text` to `errors.log` in `work`, for its owner alone; return a reference to it."""
+    reference = secrets.token_hex(4)
+    work.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(work / "errors.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    with os.fdopen(descriptor, "a", encoding="utf-8") as log:
+        log.write(f"== {reference} {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}\n{text.rstrip()}\n")
+    return f"{reference} in {work.name}/errors.log"
+
+
+def _unexpected(reference: str) -> str:
+    """Return the fixed text for an error nobody foresaw."""
+    return (
+        f"The step stopped on an unexpected error; the last release stays in place. Details: "
+        f"reference {reference} in the site's folder. Send the data manager there."
+    )
+
+
+@contextlib.contextmanager
+def _muted(said: io.StringIO) -> Iterator[None]:
+    """Collect in `said` what would otherwise be printed or warned; drop library log lines."""
+    level = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with (
+            warnings.catch_warnings(),
+            contextlib.redirect_stdout(said),
+            contextlib.redirect_stderr(said),
+        ):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(level)
