@@ -37,8 +37,8 @@ A data manager fills a workbook `mapping/mapping.xlsx` with four sheets, or four
                   (`MDY`), `pivot=NN` (two-digit years up to NN are 20NN, later ones 19NN; without
                   it a two-digit year is not a date) and `parts` (column names year;month;day).
                   ISO dates (2010-12-31, also with a time) are always understood. `2010` and
-                  `03/2010` are dates of lesser precision: the middle of that year or month, with
-                  birth_date_precision set (birth date) or flag `partial_date` (other dates)
+                  `03/2010` are dates of lesser precision: 1 July of that year, the first of that
+                  month; said in birth_date_precision or by the flag `partial_date`
     const         every row gets `arg`
     checkbox      1/0 columns of REDCap, arg `gate=COLUMN` names the form's `_complete` column.
                   Checked is present/yes/true. Not checked is excluded/no/false when the gate says

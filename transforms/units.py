@@ -62,7 +62,7 @@ def normal(unit: str) -> str:
 def normal_sql(text: str) -> str:
     """Return the SQL expression that does to the text expression `text` what `normal` does."""
     plain = f"translate(lower({text}), 'µμ²³⁹', 'uu239')"
-    return f"regexp_replace({plain}, '[\\s\\u00a0\\u202f]', '', 'g')"
+    return f"regexp_replace({plain}, '[\\s\u00a0\u202f]', '', 'g')"
 
 
 def holds_analytes(table: Table, field: Field) -> bool:

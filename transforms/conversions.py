@@ -1,0 +1,317 @@
+"""The closed vocabulary of mapping rules: each renders one SQL expression over a source's texts.
+
+A rule becomes a `Conversion`: `raw` picks the text that the rule looks at (missing tokens are
+NULL by then), `value` turns it into the field's type, `problem` names what could not be read:
+
+    unknown_code  not_a_number  unknown_unit  not_a_date
+
+NULL in gives NULL out and no problem; a text that cannot be read gives NULL and a problem, never
+a guess. What the rules mean to a data manager stands in `transforms.mapping`.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from collections.abc import Mapping as MappingType
+from dataclasses import dataclass
+
+from transforms.dictionary import DICTIONARY, Dictionary, Field, Table
+from transforms.mapping import FieldRule, Mapping, Source, column_name, normal_value
+from transforms.spelling import amount_sql, comparator_sql, date_sql, duration_sql, precision_sql
+from transforms.sql import identifier
+from transforms.units import (
+    AGE_DURATION,
+    analyte_factors,
+    field_factors,
+    holds_analytes,
+    normal,
+    normal_sql,
+)
+
+
+__all__ = ["SKIP", "Conversion", "Parameters", "convert", "present_sql", "text_sql"]
+
+SKIP = "skip"
+BLANKS = " \t\r\n\u00a0\u2007\u202f\ufeff"
+CHECKED = ("1", "checked", "true", "yes", "x")
+UNCHECKED = ("0", "unchecked", "false", "no")
+GATE_OPEN = ("1", "2", "unverified", "complete")
+# checked, not checked in a filled form, not checked in a form that was never opened
+CHECKBOX: MappingType[str, tuple[str, str, str]] = {
+    "status": ("present", "excluded", "unknown"),
+    "yes_no_unknown": ("yes", "no", "unknown"),
+    "boolean": ("true", "false", ""),
+}
+SQL_TYPES: MappingType[str, str] = {
+    "string": "varchar",
+    "code": "varchar",
+    "integer": "bigint",
+    "number": "double",
+    "boolean": "boolean",
+    "date": "date",
+}
+
+
+class Parameters(dict[str, object]):
+    """Values that a SQL text refers to; `add` returns the placeholder to write into the text."""
+
+    def add(self, value: object) -> str:
+        """Keep `value` and return its placeholder."""
+        name = f"p{len(self)}"
+        self[name] = value
+        return f"${name}"
+
+    def lookup(self, pairs: MappingType[str, object], kind: str = "varchar") -> str:
+        """Keep a table of texts and return it as a SQL map, to be followed by `[key]`."""
+        keys, values = self.add(list(pairs)), self.add(list(pairs.values()))
+        return f"map({keys}::varchar[], {values}::{kind}[])"
+
+    def one_of(self, text: str, options: tuple[str, ...]) -> str:
+        """Return a condition: the text expression, in normal form, is one of `options`."""
+        return f"list_contains({self.add(list(options))}::varchar[], {_normal(text)})"
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """How one field is made from a source row; all texts are SQL.
+
+    `raw` maps column names to expressions over the source's columns, `value`, `problem` and
+    `extra` are expressions over these columns (and over values of earlier conversions).
+    """
+
+    field: str
+    raw: MappingType[str, str]
+    value: str
+    problem: str = "null"
+    extra: MappingType[str, str] = dataclasses.field(default_factory=dict)
+    skip: str = "false"
+
+
+@dataclass(frozen=True)
+class _Job:
+    """Everything a rule may need to know."""
+
+    rule: FieldRule
+    table: Table
+    source: Source
+    mapping: Mapping
+    dictionary: Dictionary
+    parameters: Parameters
+
+    @property
+    def field(self) -> Field:
+        """The target field."""
+        return self.table.field(self.rule.field)
+
+    @property
+    def raw(self) -> str:
+        """The quoted name of the column that holds the text looked at."""
+        return identifier(f"{self.rule.field}:raw")
+
+    def first(self) -> dict[str, str]:
+        """Return the raw column: the first of the rule's columns that holds something."""
+        texts = [text_sql(column, self.source, self.parameters) for column in self.rule.columns]
+        return {f"{self.rule.field}:raw": f"coalesce({', '.join([*texts, 'null'])})"}
+
+    def unread(self, value: str, problem: str) -> str:
+        """Return the problem expression: there is a text, and no value came of it."""
+        return f"case when {self.raw} is not null and {value} is null then '{problem}' end"
+
+
+def convert(
+    rule: FieldRule,
+    mapping: Mapping,
+    parameters: Parameters,
+    dictionary: Dictionary = DICTIONARY,
+) -> Conversion:
+    """Return the SQL of one row of the sheet `fields`; values go to `parameters`."""
+    table, source = dictionary.tables[rule.table], mapping.source(rule.source)
+    return _RULES[rule.rule](_Job(rule, table, source, mapping, dictionary, parameters))
+
+
+def text_sql(column: str, source: Source, parameters: Parameters) -> str:
+    """Return the trimmed text of a source column, NULL for a missing token or nothing."""
+    text = f"nullif(trim({identifier(column)}, {parameters.add(BLANKS)}), '')"
+    if not source.missing:
+        return text
+    tokens = tuple(normal_value(token) for token in source.missing)
+    return f"case when {parameters.one_of(text, tokens)} then null else {text} end"
+
+
+def present_sql(conversion: Conversion) -> str:
+    """Return a condition: the row has something for this field."""
+    name = f"{conversion.field}:raw"
+    return f"{identifier(name)} is not null" if name in conversion.raw else "false"
+
+
+def _normal(text: str) -> str:
+    """Return the SQL expression that does what `mapping.normal_value` does."""
+    return f"lower(nfc_normalize(trim(replace({text}, '\u00a0', ' '))))"
+
+
+def _copy(job: _Job) -> Conversion:
+    """Text as it stands, or the code, whole number or truth value that it spells."""
+    kind = job.field.type
+    if kind == "string":
+        return Conversion(job.rule.field, job.first(), job.raw)
+    if kind == "integer":
+        value = f"try_cast(regexp_extract({job.raw}, '^[+-]?[0-9]{{1,15}}$') as bigint)"
+        return Conversion(job.rule.field, job.first(), value, job.unread(value, "not_a_number"))
+    if kind == "boolean":
+        words = {**dict.fromkeys(CHECKED, "true"), **dict.fromkeys(UNCHECKED, "false")}
+    else:
+        codes = job.dictionary.codelists[job.field.codelist or ""].codes
+        words = {normal_value(code): code for code in codes}
+    return _looked_up(job, words)
+
+
+def _recode(job: _Job) -> Conversion:
+    """Look the text up in the sheet `values`."""
+    return _looked_up(job, job.mapping.codes(job.rule))
+
+
+def _looked_up(job: _Job, words: MappingType[str, str]) -> Conversion:
+    """Return the code that a text stands for, in the type of the field."""
+    code = f"{job.parameters.lookup(words)}[{_normal(job.raw)}]"
+    value = f"try_cast(nullif({code}, '{SKIP}') as {SQL_TYPES[job.field.type]})"
+    skips = SKIP in words.values()
+    return Conversion(
+        field=job.rule.field,
+        raw=job.first(),
+        value=value,
+        problem=job.unread(code, "unknown_code"),
+        skip=f"coalesce({code} = '{SKIP}', false)" if skips else "false",
+    )
+
+
+def _const(job: _Job) -> Conversion:
+    """The same for every row."""
+    placeholder = job.parameters.add(job.rule.arg)
+    return Conversion(job.rule.field, {}, f"{placeholder}::{SQL_TYPES[job.field.type]}")
+
+
+def _number(job: _Job) -> Conversion:
+    """A number in the field's or the analyte's unit, with comparator where the table has one."""
+    compared = f"{job.rule.field}_comparator" in job.table.field_names
+    amount, factor = amount_sql(job.raw, job.source.decimal, compared), "1.0"
+    raw, extra = job.first(), {}
+    if normal(job.rule.unit) == AGE_DURATION:
+        amount = duration_sql(job.raw)
+    elif holds_analytes(job.table, job.field):
+        raw, factor = {**raw, **_unit_raw(job)}, _analyte_factor(job)
+        extra = {f"{job.rule.field}:factor": factor, f"{job.rule.field}:number": amount}
+    elif job.rule.unit:
+        factor = repr(field_factors(job.field)[normal(job.rule.unit)])
+    if compared:
+        extra[f"{job.rule.field}:comparator"] = comparator_sql(job.raw)
+    value = (
+        _whole(f"{amount} * {factor}") if job.field.type == "integer" else f"{amount} * {factor}"
+    )
+    problem = (
+        f"case when {job.raw} is null then null when {amount} is null then 'not_a_number' "
+        f"when {value} is null then '{'unknown_unit' if extra else 'not_a_number'}' end"
+    )
+    return Conversion(job.rule.field, raw, value, problem, extra)
+
+
+def _whole(value: str) -> str:
+    """Return a number as a whole number, NULL when it is not one."""
+    return f"case when {value} = floor({value}) then try_cast({value} as bigint) end"
+
+
+def _unit_raw(job: _Job) -> dict[str, str]:
+    """Return the raw column that holds the unit: from its column, else as declared."""
+    options, texts = job.rule.options, []
+    if "unit_column" in options:
+        texts.append(text_sql(column_name(options["unit_column"]), job.source, job.parameters))
+    if job.rule.unit:
+        texts.append(job.parameters.add(job.rule.unit))
+    return {f"{job.rule.field}:unit": f"coalesce({', '.join([*texts, 'null'])})"}
+
+
+def _analyte_factor(job: _Job) -> str:
+    """Return the factor for the row's unit and analyte; NULL when the analyte has no such unit."""
+    unit = normal_sql(identifier(f"{job.rule.field}:unit"))
+    analytes = job.dictionary.analytes
+    if job.rule.bracket is not None:
+        known = analyte_factors(analytes[job.rule.bracket])
+        return f"{job.parameters.lookup(known, 'double')}[{unit}]"
+    factors = {
+        f"{code} {spelling}": factor
+        for code, analyte in analytes.items()
+        for spelling, factor in analyte_factors(analyte).items()
+    }
+    key = f"{identifier(job.table.discriminator or '')} || ' ' || {unit}"
+    return f"{job.parameters.lookup(factors, 'double')}[{key}]"
+
+
+def _date(job: _Job) -> Conversion:
+    """A date, with its precision in `<field>:precision`."""
+    options = job.rule.options
+    raw = _joined(job) if "parts" in options else job.first()
+    order = options.get("order", job.source.date_order).upper()
+    pivot = int(options["pivot"]) if "pivot" in options else None
+    value = date_sql(job.raw, order, pivot)
+    extra = {f"{job.rule.field}:precision": precision_sql(job.raw)}
+    return Conversion(job.rule.field, raw, value, job.unread(value, "not_a_date"), extra)
+
+
+def _joined(job: _Job) -> dict[str, str]:
+    """Return the raw column of a date in three columns; without a year there is none."""
+    texts = [text_sql(column, job.source, job.parameters) for column in job.rule.columns]
+    joined = f"concat_ws('-', {', '.join(texts)})"
+    return {f"{job.rule.field}:raw": f"case when {texts[0]} is not null then {joined} end"}
+
+
+def _age_to_date(job: _Job) -> Conversion:
+    """An age in years in `<field>:age`; the date follows once the person's birth date is known."""
+    unit = normal(job.rule.unit or "a")
+    if unit == AGE_DURATION:
+        age = duration_sql(job.raw)
+    else:
+        years = job.dictionary.tables["fracture"].field("age_at_fracture_y")
+        age = f"({amount_sql(job.raw, job.source.decimal)}) * {field_factors(years)[unit]!r}"
+    extra = {
+        f"{job.rule.field}:age": age,
+        f"{job.rule.field}:precision": f"case when {job.raw} is not null then 'age_only' end",
+    }
+    return Conversion(
+        job.rule.field, job.first(), "null::date", job.unread(age, "not_a_number"), extra
+    )
+
+
+def _checkbox(job: _Job) -> Conversion:
+    """Checked, not checked, or not known because the form was never filled in."""
+    name = job.rule.field
+    texts = [text_sql(column, job.source, job.parameters) for column in job.rule.columns]
+    checked = " or ".join(f"coalesce({job.parameters.one_of(t, CHECKED)}, false)" for t in texts)
+    empty = " and ".join(
+        f"coalesce({job.parameters.one_of(text, UNCHECKED)}, true)" for text in texts
+    )
+    first = f"coalesce({', '.join([*texts, 'null'])})"
+    box = (
+        f"case when {checked} then '1' when {first} is null then null "
+        f"when {empty} then '0' else {first} end"
+    )
+    gate = text_sql(column_name(job.rule.options["gate"]), job.source, job.parameters)
+    opened = f"coalesce({job.parameters.one_of(gate, GATE_OPEN)}, false)"
+    raw = {f"{name}:raw": box, f"{name}:gate": opened}
+    yes, no, unknown = CHECKBOX[job.field.codelist or "boolean"]
+    gate_column = identifier(f"{name}:gate")
+    word = (
+        f"case when {job.raw} = '1' then '{yes}' when {job.raw} = '0' and {gate_column} "
+        f"then '{no}' when {job.raw} = '0' then '{unknown}' end"
+    )
+    value = f"nullif({word}, '')::{SQL_TYPES[job.field.type]}"
+    extra = {f"{name}:closed": f"coalesce({job.raw} = '0' and not {gate_column}, false)"}
+    return Conversion(name, raw, value, job.unread(word, "unknown_code"), extra)
+
+
+_RULES: MappingType[str, Callable[[_Job], Conversion]] = {
+    "copy": _copy,
+    "recode": _recode,
+    "const": _const,
+    "number": _number,
+    "date": _date,
+    "age_to_date": _age_to_date,
+    "checkbox": _checkbox,
+}
