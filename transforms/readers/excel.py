@@ -1,0 +1,184 @@
+"""Reads workbooks (xlsx, xlsm, xlsb, xls, ods) with calamine, column by column.
+
+A typed cell becomes the text a person would write: whole numbers without `.0`, other numbers with
+the source's declared decimal mark, dates and times in ISO form, booleans as true and false.
+"""
+
+import datetime
+import io
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from transforms.errors import SourceError
+from transforms.readers import workbook_guard
+from transforms.readers.relation import (
+    Part,
+    SourceLike,
+    SourceTable,
+    column_names,
+    content,
+    matching_files,
+    part,
+    store,
+)
+
+
+if TYPE_CHECKING:
+    from python_calamine import CalamineWorkbook
+
+__all__ = ["read"]
+
+ZIP = b"PK\x03\x04"
+OLD_EXCEL = b"\xd0\xcf\x11\xe0"
+DATES = {datetime.date, datetime.datetime}
+NUMBERS = {int, float}
+
+
+def read(source: SourceLike, inbox: Path, connection: duckdb.DuckDBPyConnection) -> SourceTable:
+    """Read one sheet of all workbooks of a source into `source.<id>`.
+
+    `sheet` is the sheet's name, or its position counted from 1, or empty for the first sheet.
+    Raises SourceError for a file that is not a workbook, exceeds the limits of `workbook_guard`,
+    or has no such sheet; the message lists the sheets there are.
+    """
+    parts, notes, others = [], [], set()
+    for path in matching_files(source, inbox):
+        name = path.relative_to(inbox).as_posix()
+        workbook, found = _open(content(path, name), name)
+        piece, odd = _read_part(source, workbook, name)
+        parts.append(piece)
+        notes += [*found, *odd]
+        others |= set(workbook.sheet_names) - {_sheet_name(source, workbook.sheet_names, name)}
+    return store(source, parts, connection, notes=notes, other_parts=others)
+
+
+def _open(data: bytes, name: str) -> tuple["CalamineWorkbook", list[str]]:
+    """Return the workbook in `data` and notes on cells that hold an Excel error."""
+    from python_calamine import CalamineError, CalamineWorkbook, PasswordError
+
+    notes = []
+    if data.startswith(ZIP):
+        errors = workbook_guard.inspect(data, name).error_cells
+        notes = [f"{name}: {errors} cells hold an Excel error; read as empty"] if errors else []
+    elif not data.startswith(OLD_EXCEL):
+        raise SourceError(
+            f"{name}: an Excel workbook was expected, but the file is not one, whatever its name; "
+            "if it is text, declare format delimited, otherwise save it as .xlsx"
+        )
+    try:
+        return CalamineWorkbook.from_filelike(io.BytesIO(data)), notes
+    except PasswordError:
+        raise SourceError(
+            f"{name}: the workbook is protected by a password; save it without one"
+        ) from None
+    except CalamineError:
+        raise SourceError(
+            f"{name}: the workbook cannot be read; open it in Excel and save it again as .xlsx"
+        ) from None
+
+
+def _sheet_name(source: SourceLike, sheets: Sequence[str], name: str) -> str:
+    """Return the sheet that the source declares by name or position, or the first one."""
+    wanted = source.sheet.strip()
+    if wanted in sheets:
+        return wanted
+    position = int(wanted) if wanted.isdecimal() else 1
+    if (not wanted or wanted.isdecimal()) and 1 <= position <= len(sheets):
+        return sheets[position - 1]
+    raise SourceError(
+        f"{name}: there is no sheet '{source.sheet}'; the sheets are "
+        f"{', '.join(sheets)}: correct 'sheet' of source {source.id}"
+    )
+
+
+def _read_part(
+    source: SourceLike, workbook: "CalamineWorkbook", name: str
+) -> tuple[Part, list[str]]:
+    """Return the rows below the header row, and notes on columns whose cells look converted."""
+    sheet = _sheet_name(source, workbook.sheet_names, name)
+    grid = _grid(workbook, sheet, name)
+    header_row = source.header_row
+    header = grid[header_row - 1] if len(grid) >= header_row else []
+    if not any(str(cell).strip() for cell in header):
+        raise SourceError(
+            f"{name}, sheet {sheet}: row {header_row} should hold the column names but is empty; "
+            "correct 'header_row' in sheet 'sources' of the mapping"
+        )
+    columns = column_names([_texts([cell], source.decimal)[0].as_py() for cell in header])
+    cells = list(zip(*grid[header_row:], strict=True)) or [()] * len(columns)
+    kinds = [set(map(type, column)) for column in cells]
+    odd = [note for c, k in zip(columns, kinds, strict=True) for note in _odd(name, sheet, c, k)]
+    rows = pa.array(np.arange(header_row + 1, len(grid) + 1))
+    values = [_texts(column, source.decimal) for column in cells]
+    return part(name, sheet, columns, values, rows), odd
+
+
+def _grid(workbook: "CalamineWorkbook", sheet: str, name: str) -> list[list[Any]]:
+    """Return the cells of `sheet` from A1 on, all rows of one length; empty cells are ''."""
+    from python_calamine import CalamineError
+
+    try:
+        return workbook.get_sheet_by_name(sheet).to_python(skip_empty_area=False)  # type: ignore[no-any-return, unused-ignore]
+    except CalamineError:
+        raise SourceError(
+            f"{name}: sheet {sheet} cannot be read; open it in Excel and save it again as .xlsx"
+        ) from None
+
+
+def _odd(name: str, sheet: str, column: str, kinds: set[type]) -> list[str]:
+    """Return notes on cells that Excel has probably converted on its own."""
+    where = f"{name}, sheet {sheet}, column '{column}'"
+    notes = []
+    if kinds & DATES and kinds & NUMBERS:
+        notes.append(f"{where}: dates among numbers; Excel may have turned '1-2' into a date")
+    return notes
+
+
+def _texts(column: Sequence[Any], decimal: str) -> pa.Array:
+    """Return the cells of one column as texts, one kind of cell at a time."""
+    values = np.empty(len(column), dtype=object)
+    values[:] = column
+    kinds = np.fromiter(map(type, column), dtype=object, count=len(column))
+    texts = np.empty(len(column), dtype=object)
+    for kind in set(kinds):
+        chosen = kinds == kind
+        texts[chosen] = WRITERS[kind](values[chosen], decimal or ".").to_pylist()
+    return pa.array(texts, pa.string())
+
+
+def _number(values: NDArray[np.object_], decimal: str) -> pa.Array:
+    """Whole numbers below 2^53 as integers, others in the shortest form that reads back equal."""
+    numbers = pa.array(values.astype(np.float64))
+    whole = pc.and_(pc.equal(pc.floor(numbers), numbers), pc.less(pc.abs(numbers), 2.0**53))
+    integers = pc.if_else(whole, numbers, 0.0).cast(pa.int64()).cast(pa.string())
+    others = pc.replace_substring(numbers.cast(pa.string()), ".", decimal)
+    return pc.if_else(whole, integers, others)
+
+
+def _moment(values: NDArray[np.object_], decimal: str) -> pa.Array:
+    moments = pa.array(values, pa.timestamp("us")).cast(pa.timestamp("s"), safe=False)
+    written = pc.strftime(moments, "%Y-%m-%d %H:%M:%S")
+    return pc.replace_substring_regex(written, " 00:00:00$", "")
+
+
+Writer = Callable[[NDArray[np.object_], str], pa.Array]
+
+WRITERS: Mapping[type, Writer] = {
+    str: lambda values, _: pa.array(values, pa.string()),
+    int: _number,
+    float: _number,
+    bool: lambda values, _: pc.if_else(pa.array(values, pa.bool_()), "true", "false"),
+    datetime.date: lambda values, _: pa.array(values, pa.date32()).cast(pa.string()),
+    datetime.datetime: _moment,
+    datetime.time: lambda values, _: (
+        pa.array(values, pa.time64("us")).cast(pa.time32("s"), safe=False).cast(pa.string())
+    ),
+    datetime.timedelta: lambda values, _: pa.array([str(value) for value in values], pa.string()),
+}

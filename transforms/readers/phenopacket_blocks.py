@@ -1,0 +1,310 @@
+"""Which text columns each block of a phenopacket has, and from which path each is taken.
+
+The columns are public: mappings name them. Paths are keys in snake_case joined by dots; the first
+that holds something is taken. What no column takes is counted by its path.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+__all__ = ["BLOCKS", "Block", "Column", "Node", "flatten"]
+
+Node = Mapping[str, Any]
+"""A JSON object: keys in snake_case, every number kept as the text that was written."""
+
+Convert = Callable[[str], str | None]
+
+EPOCH = "1970-01-01T00:00:00"  # what protobuf writes for a time that was never set
+HUMAN = "NCBITaxon:9606"
+LATERALITY = {"HP:0012832", "HP:0012833", "HP:0012834", "HP:0012835"}
+ACMG_CLASS = {
+    "BENIGN": "1",
+    "LIKELY_BENIGN": "2",
+    "UNCERTAIN_SIGNIFICANCE": "3",
+    "LIKELY_PATHOGENIC": "4",
+    "PATHOGENIC": "5",
+}
+DURATION = re.compile(
+    r"P?(?=\d)(?:(?P<y>\d+(?:\.\d+)?)Y)?(?:(?P<m>\d+(?:\.\d+)?)M)?"
+    r"(?:(?P<w>\d+(?:\.\d+)?)W)?(?:(?P<d>\d+(?:\.\d+)?)D)?(?:T[0-9HMS.]*)?"
+)
+YEARS = {"y": 1.0, "m": 1 / 12, "w": 7 / 365.25, "d": 1 / 365.25}
+ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}T")
+UCUM = "UCUM:"
+
+
+@dataclass(frozen=True)
+class Column:
+    """Where a column is taken from; `default` is what absence means in the schema."""
+
+    paths: tuple[str, ...]
+    convert: Convert = str
+    default: str | None = None
+
+
+@dataclass(frozen=True)
+class Block:
+    """One relation: `elements` yields its rows as nodes and counts what cannot be one."""
+
+    elements: Callable[[Node, Counter[str]], Iterator[Node]]
+    columns: Mapping[str, Column]
+
+
+def flatten(element: Node, block: Block, not_held: Counter[str]) -> dict[str, str | None]:
+    """Return the text of each column of `block`; count in `not_held` what no column takes."""
+    leaves = dict(_leaves(element))
+    row = {name: _take(column, leaves) for name, column in block.columns.items()}
+    known = {path for column in block.columns.values() for path in column.paths}
+    not_held.update({_unknown(path, known) for path in leaves if path not in known})
+    return row
+
+
+def _take(column: Column, leaves: Mapping[str, str | None]) -> str | None:
+    found = next((leaves[path] for path in column.paths if leaves.get(path)), None)
+    return column.default if found is None else column.convert(found)
+
+
+def _leaves(node: Node, prefix: str = "") -> Iterator[tuple[str, str | None]]:
+    """Yield path and text of every scalar; a list is one leaf without text."""
+    for key, value in node.items():
+        path = prefix + key
+        if isinstance(value, Mapping):
+            yield from _leaves(value, path + ".")
+        elif isinstance(value, bool):
+            yield path, str(value).lower()
+        elif isinstance(value, str):
+            yield path, value
+        elif value:
+            yield path, None
+
+
+def _unknown(path: str, known: set[str]) -> str:
+    """Return the shortest beginning of `path` that no known path begins with."""
+    keys = path.split(".")
+    for count in range(1, len(keys)):
+        start = ".".join(keys[:count])
+        if not any(other.startswith(start + ".") for other in known):
+            return start
+    return path
+
+
+def _date(text: str) -> str | None:
+    """Return the calendar date of a timestamp; None for the time that was never set."""
+    if text.startswith(EPOCH):
+        return None
+    return text[:10] if ISO_DATE.match(text) else text
+
+
+def _duration(text: str) -> str:
+    """Return an ISO 8601 duration, with its P."""
+    mended = text if text.startswith("P") else f"P{text}"
+    return mended if DURATION.fullmatch(text) else text
+
+
+def _years(text: str) -> str | None:
+    """Return an ISO 8601 duration in years of 365.25 days, to four decimals."""
+    match = DURATION.fullmatch(text)
+    if match is None:
+        return None
+    years = sum(float(match[part] or 0) * length for part, length in YEARS.items())
+    return f"{years:.4f}".rstrip("0").rstrip(".")
+
+
+def _after_colon(text: str) -> str:
+    """`NM_002336.3:c.553A>C` → `c.553A>C`."""
+    return text.rpartition(":")[2].strip()
+
+
+def _transcript(text: str) -> str | None:
+    """`NM_002336.3(LRP6):c.553A>C` → `NM_002336.3`."""
+    return text.rpartition(":")[0].partition("(")[0].strip() or None
+
+
+def _ucum(text: str) -> str | None:
+    return text.removeprefix(UCUM) if text.startswith(UCUM) else None
+
+
+def _age(name: str, *paths: str) -> dict[str, Column]:
+    return {f"{name}_iso": Column(paths, _duration), f"{name}_y": Column(paths, _years)}
+
+
+def _time(name: str, *keys: str, legacy_age: Sequence[str] = ()) -> dict[str, Column]:
+    """Return the columns of a TimeElement that stands under any of `keys`."""
+    ages = [*(f"{key}.age.iso8601duration" for key in keys), *legacy_age]
+    return {
+        **_age(f"{name}_age", *ages),
+        f"{name}_date": Column(tuple(f"{key}.timestamp" for key in keys), _date),
+    }
+
+
+def _subjects(packet: Node, _: Counter[str]) -> Iterator[Node]:
+    subject = dict(packet["subject"])
+    if subject.get("taxonomy", {}).get("id") == HUMAN:
+        del subject["taxonomy"]
+    yield subject
+
+
+def _listed(key: str) -> Callable[[Node, Counter[str]], Iterator[Node]]:
+    def elements(packet: Node, _: Counter[str]) -> Iterator[Node]:
+        yield from packet.get(key) or ()
+
+    return elements
+
+
+def _features(packet: Node, _: Counter[str]) -> Iterator[Node]:
+    """Take laterality out of the modifiers; the others stay and are counted."""
+    for feature in packet.get("phenotypic_features") or ():
+        modifiers = feature.get("modifiers") or []
+        sides = [modifier for modifier in modifiers if modifier.get("id") in LATERALITY][:1]
+        others = [modifier for modifier in modifiers if modifier not in sides]
+        yield {**feature, "modifiers": others, "laterality": sides[0] if sides else {}}
+
+
+def _variants(packet: Node, not_held: Counter[str]) -> Iterator[Node]:
+    """Yield one node per genomic interpretation that names a variant or at least a gene."""
+    for interpretation in packet.get("interpretations") or ():
+        diagnosis = interpretation.get("diagnosis") or {}
+        genomic = diagnosis.get("genomic_interpretations") or []
+        named = [g for g in genomic if "variant_interpretation" in g or "gene" in g]
+        not_held["interpretations without variant"] += len(genomic) - len(named) + (not genomic)
+        outer = {k: v for k, v in interpretation.items() if k not in {"id", "diagnosis"}}
+        inner = {k: v for k, v in diagnosis.items() if k != "genomic_interpretations"}
+        for one in named:
+            called = dict(one.get("variant_interpretation") or {})
+            descriptor = dict(called.get("variation_descriptor") or {})
+            expressions = _expressions(descriptor.pop("expressions", None) or ())
+            called["variation_descriptor"] = descriptor
+            yield {
+                **outer,
+                **inner,
+                **one,
+                "variant_interpretation": called,
+                "expressions": expressions,
+            }
+
+
+def _expressions(listed: Sequence[Node]) -> dict[str, str]:
+    """Return `hgvs_c`, `hgvs_p` … → expression; the first of each syntax counts."""
+    found: dict[str, str] = {}
+    for expression in listed:
+        syntax, value = expression.get("syntax", ""), expression.get("value", "")
+        if syntax.lower() == "hgvs":
+            syntax = "hgvs." + _after_colon(value)[:1]
+        found.setdefault(syntax.lower().replace(".", "_"), value)
+    return found
+
+
+def _procedures(packet: Node, not_held: Counter[str]) -> Iterator[Node]:
+    for action in packet.get("medical_actions") or ():
+        if "procedure" in action:
+            yield action
+        else:
+            kinds = {"treatment", "radiation_therapy", "therapeutic_regimen"} & set(action)
+            not_held[f"medical_actions.{min(kinds, default='unknown')}"] += 1
+
+
+VARIATION = "variant_interpretation.variation_descriptor"
+EXCLUDED = ("excluded", "negated")
+
+BLOCKS: Mapping[str, Block] = {
+    "subjects": Block(
+        _subjects,
+        {
+            "subject_id": Column(("id",)),
+            "sex": Column(("sex",)),
+            "karyotypic_sex": Column(("karyotypic_sex",)),
+            "date_of_birth": Column(("date_of_birth",), _date),
+            **_time(
+                "last_encounter",
+                "time_at_last_encounter",
+                legacy_age=("age.age", "age.iso8601duration", "age_at_collection.age"),
+            ),
+            "vital_status": Column(("vital_status.status",)),
+            **_time("death", "vital_status.time_of_death"),
+            "cause_of_death_id": Column(("vital_status.cause_of_death.id",)),
+            "cause_of_death_label": Column(("vital_status.cause_of_death.label",)),
+        },
+    ),
+    "diseases": Block(
+        _listed("diseases"),
+        {
+            "term_id": Column(("term.id",)),
+            "label": Column(("term.label",)),
+            "excluded": Column(EXCLUDED, default="false"),
+            **_time("onset", "onset", legacy_age=("age_of_onset.age",)),
+            "onset_class_id": Column(("onset.ontology_class.id", "class_of_onset.id")),
+            "onset_class_label": Column(("onset.ontology_class.label", "class_of_onset.label")),
+        },
+    ),
+    "features": Block(
+        _features,
+        {
+            "hpo_id": Column(("type.id",)),
+            "label": Column(("type.label",)),
+            "excluded": Column(EXCLUDED, default="false"),
+            "status": Column(
+                EXCLUDED, lambda text: "excluded" if text == "true" else "present", "present"
+            ),
+            "severity_id": Column(("severity.id",)),
+            "severity_label": Column(("severity.label",)),
+            "laterality_id": Column(("laterality.id",)),
+            "laterality_label": Column(("laterality.label",)),
+            **_time("onset", "onset", legacy_age=("age_of_onset.age",)),
+            "onset_class_id": Column(("onset.ontology_class.id", "class_of_onset.id")),
+            "onset_class_label": Column(("onset.ontology_class.label", "class_of_onset.label")),
+        },
+    ),
+    "measurements": Block(
+        _listed("measurements"),
+        {
+            "assay_id": Column(("assay.id",)),
+            "assay_label": Column(("assay.label",)),
+            "value": Column(("value.quantity.value",)),
+            "value_class_id": Column(("value.ontology_class.id",)),
+            "value_class_label": Column(("value.ontology_class.label",)),
+            "unit_id": Column(("value.quantity.unit.id",)),
+            "unit_label": Column(("value.quantity.unit.label",)),
+            "unit_ucum": Column(("value.quantity.unit.id",), _ucum),
+            **_time("observed", "time_observed"),
+        },
+    ),
+    "variants": Block(
+        _variants,
+        {
+            "subject_or_biosample_id": Column(("subject_or_biosample_id",)),
+            "disease_id": Column(("disease.id",)),
+            "disease_label": Column(("disease.label",)),
+            "progress_status": Column(("progress_status",)),
+            "interpretation_status": Column(("interpretation_status",)),
+            "gene_symbol": Column((f"{VARIATION}.gene_context.symbol", "gene.symbol")),
+            "gene_id": Column((f"{VARIATION}.gene_context.value_id", "gene.value_id")),
+            "transcript": Column(("expressions.hgvs_c",), _transcript),
+            "hgvs_c": Column(("expressions.hgvs_c",), _after_colon),
+            "hgvs_p": Column(("expressions.hgvs_p",), _after_colon),
+            "hgvs_g": Column(("expressions.hgvs_g",)),
+            "zygosity_id": Column((f"{VARIATION}.allelic_state.id",)),
+            "zygosity_label": Column((f"{VARIATION}.allelic_state.label",)),
+            "acmg": Column(("variant_interpretation.acmg_pathogenicity_classification",)),
+            "acmg_class": Column(
+                ("variant_interpretation.acmg_pathogenicity_classification",), ACMG_CLASS.get
+            ),
+        },
+    ),
+    "procedures": Block(
+        _procedures,
+        {
+            "procedure_id": Column(("procedure.code.id",)),
+            "procedure_label": Column(("procedure.code.label",)),
+            "body_site_id": Column(("procedure.body_site.id",)),
+            "body_site_label": Column(("procedure.body_site.label",)),
+            **_time("performed", "procedure.performed"),
+            "target_id": Column(("treatment_target.id",)),
+            "intent_id": Column(("treatment_intent.id",)),
+        },
+    ),
+}
+"""Every block but `subjects` has `subject_id`, the phenopacket's subject, as its first column."""

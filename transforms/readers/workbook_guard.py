@@ -1,0 +1,105 @@
+"""Refuses workbooks that would unfold beyond memory, before a parser opens them.
+
+A workbook is a ZIP archive that its sender controls: a few megabytes can unfold to gigabytes, and
+one far-away cell makes a parser allocate the whole sheet and abort the process. Limits are those
+of `reference/privacy.md`, row 27.
+"""
+
+import io
+import re
+import zipfile
+from dataclasses import dataclass
+from zlib import error as ZlibError  # noqa: N812 - it is an exception's name
+
+from transforms.errors import SourceError
+
+
+__all__ = ["Inspection", "inspect"]
+
+MAX_RATIO = 100
+RATIO_MATTERS_FROM = 10 * 2**20
+MAX_UNFOLDED = 200 * 2**20
+MAX_ENTRIES = 1_000
+MAX_CELLS = 20_000_000
+PIECE = 2**20
+OVERLAP = 64
+SHEET = re.compile(r"xl/worksheets/[^/]+\.xml")
+ADDRESS = re.compile(rb'\sr="([A-Z]{0,3})([0-9]{1,7})"')
+ERROR_CELL = re.compile(rb'\st="e"')
+REPEATED = re.compile(rb'-(?:columns|rows)-repeated="([0-9]+)"')
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What the look into the archive found; `error_cells` are cells such as #N/A."""
+
+    error_cells: int
+
+
+def inspect(data: bytes, name: str) -> Inspection:
+    """Read the whole archive once, piece by piece; raise SourceError when it exceeds a limit."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            _check_directory(archive, len(data), name)
+            return Inspection(sum(_check_member(archive, m, name) for m in archive.infolist()))
+    except (zipfile.BadZipFile, ZlibError, EOFError, NotImplementedError, RuntimeError):
+        raise SourceError(
+            f"{name}: the workbook is damaged or encrypted; open it in Excel and save it again"
+        ) from None
+
+
+def _check_directory(archive: zipfile.ZipFile, size: int, name: str) -> None:
+    """Check what the archive's directory declares; `_check_member` finds out when it lies."""
+    members = archive.infolist()
+    unfolded = sum(member.file_size for member in members)
+    limits = (
+        (len(members) > MAX_ENTRIES, f"it has {len(members)} entries, at most {MAX_ENTRIES}"),
+        (
+            unfolded > MAX_UNFOLDED,
+            f"it unfolds to {unfolded // 2**20} MB, at most {MAX_UNFOLDED // 2**20} MB",
+        ),
+        (
+            unfolded > RATIO_MATTERS_FROM and unfolded > MAX_RATIO * size,
+            f"it unfolds to {unfolded // size} times its size, at most {MAX_RATIO}",
+        ),
+    )
+    for exceeded, what in limits:
+        if exceeded:
+            raise SourceError(
+                f"{name}: {what} are read, so it was not opened; "
+                "save only the sheets needed as a new workbook, or export CSV"
+            )
+
+
+def _check_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str) -> int:
+    """Read `member` to its end, which verifies its declared size; return its error cells."""
+    is_sheet = SHEET.fullmatch(member.filename) is not None
+    errors, last_row, letters, tail = 0, 0, {b"A"}, b""
+    with archive.open(member) as stream:
+        while piece := stream.read(PIECE):
+            if not is_sheet:
+                continue
+            text = tail + piece
+            addresses = ADDRESS.findall(text)
+            letters.update(column for column, _ in addresses)
+            last_row = max([last_row, *(int(row) for _, row in addresses)])
+            errors += len(ERROR_CELL.findall(text)) - len(ERROR_CELL.findall(tail))
+            tail = text[-OVERLAP:]
+            _check_extent(last_row, max(map(_column_number, letters)), name)
+    return errors
+
+
+def _check_extent(rows: int, columns: int, name: str) -> None:
+    if rows * columns > MAX_CELLS:
+        raise SourceError(
+            f"{name}: a sheet reaches to row {rows} and column {columns}, more than "
+            f"{MAX_CELLS} cells, so it was not opened; delete the empty rows and columns beyond "
+            "the data (also those with nothing but formatting) and save it again"
+        )
+
+
+def _column_number(letters: bytes) -> int:
+    number = 0
+    for letter in letters:
+        number = number * 26 + letter - ord("A") + 1
+    return number
