@@ -180,7 +180,8 @@ class Analysis(Generic[Design]):
     """One analysis. `design` parses parameters against a view's variables into a typed design.
 
     `parameters` documents each parameter; `canonical` gives a design's parameters back with
-    defaults filled in, so that equal questions look equal; `rounds` is the most data rounds it
+    defaults filled in, so that equal questions look equal; `table` are the variables whose levels
+    make the cells of the result; `rounds` is the most data rounds it
     can take; `shapes(design, broadcast)` are the blocks that a site sends in answer to a broadcast.
     """
 
@@ -192,6 +193,7 @@ class Analysis(Generic[Design]):
     design: Callable[[Mapping[str, object], Mapping[str, Variable]], Design]
     canonical: Callable[[Design], Mapping[str, object]]
     fields: Callable[[Design], tuple[str, ...]]
+    table: Callable[[Design], tuple[Variable, ...]]
     shapes: Callable[[Design, Broadcast], Shapes]
     site: Callable[[Frame, Design, Broadcast], Blocks]
     combine: Callable[[Blocks, Design, Ask], Ask | Done]

@@ -34,7 +34,6 @@ class Policy:
         min_denominator: smallest denominator of a rate or percentage, and of a shown zero.
         min_step_events: events per step of a survival curve; steps are merged until reached.
         min_at_risk: a survival curve ends where fewer are at risk.
-        min_grid_years: narrowest step of a public time grid, in years.
         min_sites: fewest sites in a sum.
         max_dimensions: most variables in a table.
         max_cells: most cells in a table.
@@ -46,7 +45,6 @@ class Policy:
     min_denominator: int = 10
     min_step_events: int = 6
     min_at_risk: int = 10
-    min_grid_years: float = 0.25
     min_sites: int = 3
     max_dimensions: int = 3
     max_cells: int = 200
@@ -77,7 +75,6 @@ FLOORS = Policy(
     min_denominator=5,
     min_step_events=5,
     min_at_risk=5,
-    min_grid_years=0.25,
     min_sites=3,
     max_dimensions=3,
     max_cells=1000,
@@ -91,7 +88,6 @@ EXACT = Policy(
     min_denominator=0,
     min_step_events=0,
     min_at_risk=1,
-    min_grid_years=0.0,
     min_sites=1,
     max_cells=1_000_000,
     digits=17,
@@ -135,5 +131,5 @@ def _laxer(name: str, mine: float, theirs: float) -> bool:
 
 
 def _fits(value: object, kind: type) -> bool:
-    """Whether a TOML or JSON number fits a rule's type; a boolean never does."""
-    return type(value) is int or (kind is float and type(value) is float)
+    """Whether a TOML or JSON value is of the rule's type; a boolean is no number."""
+    return type(value) is kind

@@ -1,0 +1,261 @@
+"""How long until an event: Kaplan-Meier curves on a public time grid, with left truncation.
+
+Ages at entry and exit are rounded up to the grid, at every site alike; after that the estimator
+is the standard one, so that the pooled curve equals the curve of the concatenated rows exactly:
+    S(t) = Π over t_k ≤ t of (1 - d_k / n_k)
+    d_k: events at t_k;  n_k: patients who entered before t_k and did not leave before t_k.
+A patient with an event at exactly 0 counts in the first bin. A patient whose entry and exit fall
+into the same bin was never at risk on the grid and is counted as unobserved; so is one whose event
+came before entry. Whoever is followed beyond the grid is censored at its end.
+
+Variance after Greenwood, V = Σ d_k / (n_k (n_k - d_k)); limits on the log(-log S) scale:
+    S(t) ^ exp(± z √V / log S(t)),  z = Φ⁻¹(1 - α/2).
+Where S is 1 or 0 the limits are S itself.
+Sources: Kaplan and Meier, JASA 53 (1958) 457; Kalbfleisch and Prentice, The Statistical Analysis
+of Failure Time Data, 2nd ed. (2002), 1.4; Tsai, Jewell and Wang, Biometrika 74 (1987) 883 for
+left truncation.
+
+What leaves a site: masked counts of events, censorings and entries per group and bin, and of
+patients never at risk or with a missing value.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm
+
+from federated.analysis import (
+    Analysis,
+    Ask,
+    Curve,
+    Curves,
+    Done,
+    ParameterError,
+    Variable,
+)
+from federated.statistics import Blocks, Broadcast, Counts, Frame, Shape, Shapes, tally_codes
+
+
+__all__ = ["ANALYSIS", "GRIDS", "KaplanMeier", "estimate"]
+
+HORIZON = 100.0
+NARROWEST_STEP = 0.25  # three months; a finer grid lets single events stand alone in a bin
+
+# Edges in years. "early" has quarters where the infantile forms are decided, then years.
+GRIDS: Mapping[str, tuple[float, ...]] = {
+    "years": tuple(float(year) for year in range(1, 101)),
+    "early": (*(i / 4 for i in range(1, 9)), *(float(year) for year in range(3, 101))),
+}
+
+
+@dataclass(frozen=True)
+class KaplanMeier:
+    """A time-to-event question; `grid` holds the bins' upper edges, in the time's unit."""
+
+    time: Variable
+    event: Variable
+    entry: Variable | None
+    group: Variable | None
+    grid: tuple[float, ...]
+    grid_name: object
+    confidence: float
+
+    @property
+    def groups(self) -> tuple[tuple[str, str], ...]:
+        """(level, label) per curve; one unnamed group when there is no grouping."""
+        if self.group is None:
+            return (("all", "All"),)
+        return tuple(zip(self.group.levels, self.group.level_labels, strict=True))
+
+
+def design(parameters: Mapping[str, object], variables: Mapping[str, Variable]) -> KaplanMeier:
+    """Parse time, event, entry, group, grid and confidence; ParameterError lists every problem."""
+    problems: list[str] = []
+    time = _variable("time", parameters, variables, False, problems)
+    event = _variable("event", parameters, variables, True, problems)
+    entry = _variable("entry", parameters, variables, False, problems, optional=True)
+    group = _variable("group", parameters, variables, True, problems, optional=True)
+    if event and event.levels != ("false", "true"):
+        problems.append(f"event: {event.name} is not a yes-or-no variable")
+    grid = _grid(parameters.get("grid", "years"), problems)
+    confidence = parameters.get("confidence", 0.95)
+    if confidence not in (0.90, 0.95, 0.99):
+        problems.append("confidence: must be 0.90, 0.95 or 0.99")
+    if problems or time is None or event is None:
+        raise ParameterError(problems)
+    name = parameters.get("grid", "years")
+    return KaplanMeier(time, event, entry, group, grid, name, cast(float, confidence))
+
+
+def shapes(plan: KaplanMeier, broadcast: Broadcast) -> Shapes:
+    """Events and censorings per group and bin, entries per group and edge before each bin."""
+    size = (len(plan.groups), len(plan.grid))
+    names = ("censored", "entered", "events")
+    rest = {"missing": Shape("counts", (1,)), "unobserved": Shape("counts", (1,))}
+    return {**{name: Shape("counts", size) for name in names}, **rest}
+
+
+def site(frame: Frame, plan: KaplanMeier, broadcast: Broadcast) -> Blocks:
+    """Count one site's events, censorings and entries on the grid."""
+    time, entry, event, group = _columns(frame, plan)
+    known = ~np.isnan(time) & ~np.isnan(entry) & (event >= 0) & (group >= 0)
+    edges = np.asarray(plan.grid)
+    # Bin k ends at edges[k]; an entry at edges[k - 1] or just before makes one at risk in bin k.
+    leave = np.searchsorted(edges, time, side="left")
+    join = np.where(entry <= 0, 0, np.searchsorted(edges, entry, side="left") + 1)
+    beyond = leave >= edges.size
+    observed = known & (join <= leave) & (join < edges.size)
+    happened = observed & (event == 1) & ~beyond
+    leave = np.minimum(leave, edges.size - 1)
+    size = (len(plan.groups), edges.size)
+
+    def tally(rows: NDArray[np.bool_], bins: NDArray[np.int64]) -> Counts:
+        return tally_codes((group[rows], bins[rows]), size)
+
+    return {
+        "events": tally(happened, leave),
+        "censored": tally(observed & ~happened, leave),
+        "entered": tally(observed, join),
+        "unobserved": Counts(np.array([(known & ~observed).sum()], dtype=np.int64)),
+        "missing": Counts(np.array([frame.rows - known.sum()], dtype=np.int64)),
+    }
+
+
+def combine(total: Blocks, plan: KaplanMeier, ask: Ask) -> Ask | Done:
+    """Return the pooled curves; there is no second round."""
+    curves = tuple(
+        estimate(
+            np.asarray(plan.grid),
+            *(
+                cast(NDArray[np.int64], total[name].values[index])
+                for name in ("events", "censored", "entered")
+            ),
+            confidence=plan.confidence,
+            level=level,
+            label=label,
+        )
+        for index, (level, label) in enumerate(plan.groups)
+    )
+    unobserved, missing = int(total["unobserved"].values[0]), int(total["missing"].values[0])
+    return Done(Curves(plan.time, plan.group, plan.confidence, curves, unobserved, missing))
+
+
+def estimate(
+    times: NDArray[np.float64],
+    events: NDArray[np.int64],
+    censored: NDArray[np.int64],
+    entered: NDArray[np.int64],
+    *,
+    confidence: float,
+    level: str = "all",
+    label: str = "All",
+) -> Curve:
+    """Return the curve of counts per bin; see the module's formulas."""
+    left = np.cumsum(events + censored)
+    at_risk = np.cumsum(entered) - np.concatenate(([0], left[:-1]))
+    safe = np.maximum(at_risk, 1)
+    survival = np.cumprod(1 - events / safe).astype(np.float64)
+    remaining = at_risk - events
+    with np.errstate(divide="ignore", invalid="ignore"):
+        variance = np.cumsum(np.where(events > 0, events / (safe * remaining), 0.0))
+        width = norm.ppf((1 + confidence) / 2) * np.sqrt(variance) / np.log(survival)
+        lower, upper = survival ** np.exp(-width), survival ** np.exp(width)
+    fixed = (survival >= 1) | (survival <= 0)
+    lower, upper = np.where(fixed, survival, lower), np.where(fixed, survival, upper)
+    return Curve(level, label, times, at_risk, events, censored, survival, lower, upper)
+
+
+def _columns(
+    frame: Frame, plan: KaplanMeier
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
+    """Time, entry, event and group per row; entry 0 and group 0 where there is none."""
+    time = cast(NDArray[np.float64], frame.columns[plan.time.name])
+    event = cast(NDArray[np.int64], frame.columns[plan.event.name])
+    entry = np.zeros(frame.rows)
+    group = np.zeros(frame.rows, dtype=np.int64)
+    if plan.entry:
+        entry = cast(NDArray[np.float64], frame.columns[plan.entry.name])
+    if plan.group:
+        group = cast(NDArray[np.int64], frame.columns[plan.group.name])
+    return time, entry, event, group
+
+
+def _variable(
+    name: str,
+    parameters: Mapping[str, object],
+    variables: Mapping[str, Variable],
+    coded: bool,
+    problems: list[str],
+    *,
+    optional: bool = False,
+) -> Variable | None:
+    """Return the variable that parameter `name` gives; note what is wrong with it."""
+    value = parameters.get(name)
+    if value is None:
+        problems.extend([] if optional else [f"{name}: is missing"])
+        return None
+    if not isinstance(value, str) or value not in variables:
+        problems.append(f"{name}: unknown variable {value}")
+        return None
+    if variables[value].coded is not coded:
+        problems.append(f"{name}: {value} must {'have levels' if coded else 'be a number'}")
+    return variables[value]
+
+
+def _grid(value: object, problems: list[str]) -> tuple[float, ...]:
+    """Return the bins' upper edges of a named grid or of {"step": s}, s a multiple of 0.25."""
+    if isinstance(value, str) and value in GRIDS:
+        return GRIDS[value]
+    step = value.get("step") if isinstance(value, Mapping) and set(value) == {"step"} else None
+    if type(step) in (int, float):
+        width = float(cast(float, step))
+        if NARROWEST_STEP <= width <= HORIZON and (width / NARROWEST_STEP).is_integer():
+            count = int(np.ceil(HORIZON / width))
+            return tuple(width * k for k in range(1, count + 1))
+    names = ", ".join(GRIDS)
+    problems.append(f'grid: must be one of {names}, or {{"step": s}}, s a multiple of 0.25 years')
+    return ()
+
+
+def _canonical(plan: KaplanMeier) -> Mapping[str, object]:
+    """The parameters with defaults filled in."""
+    return {
+        "time": plan.time.name,
+        "event": plan.event.name,
+        "entry": plan.entry.name if plan.entry else None,
+        "group": plan.group.name if plan.group else None,
+        "grid": plan.grid_name,
+        "confidence": plan.confidence,
+    }
+
+
+def _fields(plan: KaplanMeier) -> tuple[str, ...]:
+    """The columns that the plan needs."""
+    chosen = (plan.time, plan.event, plan.entry, plan.group)
+    return tuple(dict.fromkeys(item.name for item in chosen if item))
+
+
+ANALYSIS = Analysis(
+    name="kaplan_meier",
+    title="Time to event (Kaplan-Meier)",
+    views=("person",),
+    parameters={
+        "time": "age or duration at the event or at the end of follow-up, a number",
+        "event": "whether the event was observed, yes or no",
+        "entry": "age at which observation began (left truncation); none: from birth",
+        "group": "variable with levels, one curve each; none: one curve",
+        "grid": 'public time grid: "years", "early" or {"step": s} with s a multiple of 0.25',
+        "confidence": "0.90, 0.95 (default) or 0.99",
+    },
+    rounds=1,
+    design=design,
+    canonical=_canonical,
+    fields=_fields,
+    table=lambda plan: (plan.group,) if plan.group else (),
+    shapes=shapes,
+    site=site,
+    combine=combine,
+)

@@ -1,0 +1,459 @@
+"""A sum over sites in which nobody learns a summand: double masks, shared and revealed once.
+
+After Bonawitz et al., "Practical Secure Aggregation for Privacy-Preserving Machine Learning"
+(CCS 2017), in its variant against an active server, with exact arithmetic (`federated.ring`),
+authenticated by Ed25519 keys that every site has pinned (`federated.roster`).
+
+Each site i adds to its vector, modulo 2^192, a self mask from a random seed and one mask per other
+site j, from a key that only i and j can compute; i adds it and j subtracts it, so that these cancel
+in the sum. Seeds and pair keys are shared among the sites, t = ⌊2n/3⌋ + 1 of n needed. Once the
+survivors (the sites whose vector arrived) are agreed and signed by at least t of them, every site
+reveals one share per site: of the self mask of a survivor, or of the pair key of a site that
+dropped out, and never both. The coordinator can then take off exactly the masks that are left in
+the sum over the survivors.
+
+Keys are agreed once per query. There is an independent seed and pair key for each data round, so
+revealing one round's masks tells nothing about another's, and a further round needs no new keys.
+
+What each party sees:
+- the coordinator: public keys, ciphertexts, a uniformly random vector per site and round, the sum;
+- a site: shares encrypted to it, then whatever is published;
+- t - 1 or fewer sites that collude with each other: nothing beyond that;
+- fewer than n/3 sites that collude with the coordinator: the sum over the others, and no less
+  aggregated figure, since two different survivor sets cannot both find t honest-enough signers.
+
+What it does not do: hide the sum from the coordinator, stop a site from sending wrong numbers, or
+keep an answer available when more than n - t sites leave after their vector arrived. Equal
+questions are kept to one survivor set by `federated.ledger`. The primitives come from the
+`cryptography` package. This protocol code has had no external review yet: do not call it audited.
+"""
+
+import hashlib
+import secrets
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from cryptography.exceptions import InvalidSignature, InvalidTag
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from federated import shamir
+from federated.ring import Limbs, add, subtract
+from federated.roster import Roster
+
+
+__all__ = [
+    "Announcement",
+    "Gathering",
+    "Party",
+    "ProtocolError",
+    "gather",
+    "open_sum",
+    "threshold",
+]
+
+LABEL = b"marmor/secure-sum/1/"
+SELF, PAIR = b"s", b"p"
+
+
+class ProtocolError(Exception):
+    """The other side does not keep to the protocol; `rule` is a fixed word."""
+
+    def __init__(self, rule: str) -> None:
+        super().__init__(rule)
+        self.rule = rule
+
+
+def threshold(sites: int) -> int:
+    """Shares and signatures needed to unmask: ⌊2n/3⌋ + 1."""
+    return 2 * sites // 3 + 1
+
+
+@dataclass(frozen=True)
+class Announcement:
+    """A site's fresh keys for one query: `pairs` and `commitments` have one entry per data round.
+
+    `agreement` encrypts shares; a pair key makes the masks that cancel; a commitment is the
+    hash of a self-mask seed, so that a wrong share is noticed.
+    """
+
+    release: str
+    agreement: bytes
+    pairs: tuple[bytes, ...]
+    commitments: tuple[bytes, ...]
+    signature: bytes = b""
+
+    def body(self) -> bytes:
+        """Everything but the signature, in one unambiguous string."""
+        parts = (self.release.encode(), self.agreement, *self.pairs, *self.commitments)
+        return _join(struct.pack("<I", len(self.pairs)), *parts)
+
+    def signed_text(self, site: str, context: bytes) -> bytes:
+        """What the site signs: label, context, its own name and the body."""
+        return LABEL + b"keys" + _join(context, site.encode(), self.body())
+
+    def pack(self) -> bytes:
+        """Return the announcement as bytes."""
+        return self.signature + self.body()
+
+    @staticmethod
+    def unpack(data: bytes) -> "Announcement":
+        """Undo `pack`; ProtocolError for anything else."""
+        parts = _cut(data[64:])
+        rounds = struct.unpack("<I", parts[0])[0] if parts and len(parts[0]) == 4 else 0
+        keys = parts[2:]
+        if not rounds or len(keys) != 2 * rounds + 1 or any(len(key) != 32 for key in keys):
+            raise ProtocolError("malformed_announcement")
+        release = parts[1].decode(errors="replace")
+        pairs, commitments = tuple(keys[1 : rounds + 1]), tuple(keys[rounds + 1 :])
+        return Announcement(release, keys[0], pairs, commitments, data[:64])
+
+
+@dataclass(frozen=True)
+class Gathering:
+    """All announcements of a query, checked. `transcript` commits to every one of them."""
+
+    sites: tuple[str, ...]
+    announcements: Mapping[str, Announcement]
+    transcript: bytes
+
+    @property
+    def releases(self) -> Mapping[str, str]:
+        """Site → release that it answers from."""
+        return {site: self.announcements[site].release for site in self.sites}
+
+    def position(self, site: str) -> int:
+        """The x at which `site` holds its shares: 1 … n in the order of names."""
+        return self.sites.index(site) + 1
+
+
+def gather(
+    packed: Mapping[str, bytes], roster: Roster, context: bytes, rounds: int, minimum: int
+) -> Gathering:
+    """Check everybody's announcement against the pinned `roster` and put them together.
+
+    Raises ProtocolError for too few sites, a stranger, a wrong signature (a swapped or replayed
+    key has one), another number of rounds, or a key that comes twice.
+    """
+    if len(packed) < minimum:
+        raise ProtocolError("too_few_sites")
+    if set(packed) - set(roster.sites):
+        raise ProtocolError("unknown_site")
+    announcements = {site: Announcement.unpack(packed[site]) for site in sorted(packed)}
+    for site, item in announcements.items():
+        _verify(roster, site, item.signature, item.signed_text(site, context))
+    if any(len(item.pairs) != rounds for item in announcements.values()):
+        raise ProtocolError("wrong_number_of_rounds")
+    keys = [key for item in announcements.values() for key in (item.agreement, *item.pairs)]
+    if len(set(keys)) != len(keys):
+        raise ProtocolError("key_used_twice")
+    parts = [part for site in announcements for part in (site.encode(), packed[site])]
+    transcript = hashlib.sha256(LABEL + b"transcript" + _join(context, *parts)).digest()
+    return Gathering(tuple(announcements), announcements, transcript)
+
+
+class Party:
+    """One site in one query. Each method may be called once (per round), in this order:
+
+    announce → share → mask(1) → receive → endorse(1) → reveal(1) → mask(2) → endorse(2) → …
+    `entropy(n)` gives n random bytes; only a test with a frozen vector passes its own.
+    """
+
+    def __init__(
+        self,
+        site: str,
+        identity: Ed25519PrivateKey,
+        roster: Roster,
+        *,
+        context: bytes,
+        release: str,
+        rounds: int,
+        minimum: int,
+        entropy: Callable[[int], bytes] = secrets.token_bytes,
+    ) -> None:
+        self.site = site
+        self._identity = identity
+        self._roster = roster
+        self._context = context
+        self._minimum = max(minimum, 2)
+        self._entropy = entropy
+        self._agreement = X25519PrivateKey.from_private_bytes(entropy(32))
+        self._self_seeds = tuple(shamir.draw(entropy) for _ in range(rounds))
+        self._pair_seeds = tuple(shamir.draw(entropy) for _ in range(rounds))
+        self._release = release
+        self._done: set[tuple[str, int]] = set()
+        self._shares: dict[str, tuple[tuple[int, int], ...]] = {}
+        self._survivors: dict[int, tuple[str, ...]] = {}
+        self._bindings: dict[int, bytes] = {}
+
+    def announce(self) -> bytes:
+        """Return the site's fresh public keys, signed."""
+        self._once("announce", 0)
+        unsigned = Announcement(
+            self._release,
+            self._agreement.public_key().public_bytes_raw(),
+            tuple(_pair_key(seed).public_key().public_bytes_raw() for seed in self._pair_seeds),
+            tuple(_commitment(seed) for seed in self._self_seeds),
+        )
+        signature = self._identity.sign(unsigned.signed_text(self.site, self._context))
+        self._announced = signature + unsigned.body()
+        return self._announced
+
+    def share(self, announcements: Mapping[str, bytes]) -> Mapping[str, bytes]:
+        """Check all announcements; return this site's shares, encrypted, per other site."""
+        self._once("share", 0, after=("announce", 0))
+        self.gathering = gather(
+            announcements, self._roster, self._context, len(self._self_seeds), self._minimum
+        )
+        if announcements.get(self.site) != self._announced:
+            raise ProtocolError("own_keys_changed")
+        per_round = [
+            (self._split(mine), self._split(pair))
+            for mine, pair in zip(self._self_seeds, self._pair_seeds, strict=True)
+        ]
+        outbox = {
+            site: tuple((mine[index], pair[index]) for mine, pair in per_round)
+            for index, site in enumerate(self.gathering.sites)
+        }
+        self._shares[self.site] = outbox.pop(self.site)
+        return {site: self._encrypt(site, shares) for site, shares in outbox.items()}
+
+    def mask(self, number: int, vector: Limbs) -> Limbs:
+        """Return `vector` under the masks of data round `number` (from 1), uniformly random."""
+        self._once("mask", number, after=("share", 0) if number == 1 else ("reveal", number - 1))
+        transcript, seed = self.gathering.transcript, self._self_seeds[number - 1]
+        masked = add(vector, _self_mask(seed, transcript, self.site, number, len(vector)))
+        key = _pair_key(self._pair_seeds[number - 1])
+        for other in self.gathering.sites:
+            if other != self.site:
+                mask = _pair_mask(self.gathering, key, self.site, other, number, len(vector))
+                masked = add(masked, mask) if self.site < other else subtract(masked, mask)
+        return masked
+
+    def receive(self, inbox: Mapping[str, bytes]) -> None:
+        """Decrypt the shares that the other sites meant for this one; all must be there."""
+        self._once("receive", 0, after=("share", 0))
+        if set(inbox) != set(self.gathering.sites) - {self.site}:
+            raise ProtocolError("shares_missing")
+        self._shares |= {site: self._decrypt(site, data) for site, data in inbox.items()}
+
+    def endorse(self, number: int, survivors: Sequence[str], binding: bytes) -> bytes:
+        """Sign the survivors of round `number`, and `binding` (32 bytes): what was computed."""
+        self._once("endorse", number, after=("mask", number))
+        chosen = tuple(sorted(set(survivors)))
+        if set(chosen) - set(self.gathering.sites):
+            raise ProtocolError("unknown_survivor")
+        if self.site not in chosen or len(chosen) != len(survivors):
+            raise ProtocolError("wrong_survivors")
+        if len(chosen) < max(threshold(len(self.gathering.sites)), self._minimum):
+            raise ProtocolError("too_few_survivors")
+        self._survivors[number], self._bindings[number] = chosen, binding
+        return self._identity.sign(_endorsed(self.gathering, number, chosen, binding))
+
+    def reveal(self, number: int, signatures: Mapping[str, bytes]) -> Mapping[str, bytes]:
+        """Return one share per site, once t survivors have signed what this site signed."""
+        self._once("reveal", number, after=("endorse", number))
+        if set(self._shares) != set(self.gathering.sites):
+            raise ProtocolError("shares_missing")
+        survivors = self._survivors[number]
+        if set(signatures) - set(survivors):
+            raise ProtocolError("unknown_survivor")
+        if len(signatures) < threshold(len(self.gathering.sites)):
+            raise ProtocolError("too_few_signatures")
+        text = _endorsed(self.gathering, number, survivors, self._bindings[number])
+        for site, signature in signatures.items():
+            _verify(self._roster, site, signature, text)
+        return {site: self._reveal_one(number, site) for site in self.gathering.sites}
+
+    def _reveal_one(self, number: int, site: str) -> bytes:
+        """Exactly one of the two shares held of `site` for the round."""
+        mine, pair = self._shares[site][number - 1]
+        alive = site in self._survivors[number]
+        return SELF + mine.to_bytes(32, "little") if alive else PAIR + pair.to_bytes(32, "little")
+
+    def _split(self, secret: int) -> tuple[int, ...]:
+        """Share `secret` among all sites of the query."""
+        count = len(self.gathering.sites)
+        return shamir.split(secret, threshold(count), count, self._entropy)
+
+    def _encrypt(self, site: str, shares: tuple[tuple[int, int], ...]) -> bytes:
+        """Encrypt `shares` to `site`; the key is used for this one message, so the nonce is 0."""
+        plain = b"".join(n.to_bytes(32, "little") for pair in shares for n in pair)
+        return self._channel(self.site, site).encrypt(bytes(12), plain, None)
+
+    def _decrypt(self, site: str, data: bytes) -> tuple[tuple[int, int], ...]:
+        """Decrypt the shares from `site`; ProtocolError when they are not authentic."""
+        try:
+            plain = self._channel(site, self.site).decrypt(bytes(12), data, None)
+        except InvalidTag:
+            raise ProtocolError("forged_share") from None
+        if len(plain) != 64 * len(self._self_seeds):
+            raise ProtocolError("forged_share")
+        numbers = [int.from_bytes(plain[i : i + 32], "little") for i in range(0, len(plain), 32)]
+        return tuple(zip(numbers[::2], numbers[1::2], strict=True))
+
+    def _channel(self, sender: str, receiver: str) -> ChaCha20Poly1305:
+        """The one-way channel between two sites for this query."""
+        other = receiver if sender == self.site else sender
+        secret = _exchange(self._agreement, self.gathering.announcements[other].agreement)
+        info = b"shares" + _join(sender.encode(), receiver.encode())
+        return ChaCha20Poly1305(_derive(secret, self.gathering.transcript, info))
+
+    def _once(self, step: str, number: int, after: tuple[str, int] | None = None) -> None:
+        """Let each step happen once and in order: a mask used twice would give values away."""
+        if number > len(self._self_seeds) or (after and after not in self._done):
+            raise ProtocolError("out_of_order")
+        if (step, number) in self._done:
+            raise ProtocolError("already_done")
+        self._done.add((step, number))
+
+
+def open_sum(
+    gathering: Gathering,
+    number: int,
+    masked: Mapping[str, Limbs],
+    revealed: Mapping[str, Mapping[str, bytes]],
+) -> Limbs:
+    """Return the sum over the survivors, the sites in `masked`, of data round `number`.
+
+    `revealed` maps at least t sites to the shares they gave. Raises ProtocolError when there are
+    too few, or when a share is not of the kind, or does not lead to the key, that was announced.
+    """
+    if len(revealed) < threshold(len(gathering.sites)):
+        raise ProtocolError("too_few_shares")
+    vectors = list(masked.values())
+    total = np.zeros_like(vectors[0])
+    for vector in vectors:
+        total = add(total, vector)
+    for site in gathering.sites:
+        if site in masked:
+            seed = _rejoin(gathering, revealed, site, SELF)
+            if _commitment(seed) != gathering.announcements[site].commitments[number - 1]:
+                raise ProtocolError("wrong_share")
+            mask = _self_mask(seed, gathering.transcript, site, number, len(total))
+            total = subtract(total, mask)
+        else:
+            key = _pair_key(_rejoin(gathering, revealed, site, PAIR))
+            total = _without_pairs(gathering, number, site, key, tuple(masked), total)
+    return total
+
+
+def _without_pairs(
+    gathering: Gathering,
+    number: int,
+    dropped: str,
+    key: X25519PrivateKey,
+    survivors: Sequence[str],
+    total: Limbs,
+) -> Limbs:
+    """Take off the masks that the survivors share with a site that dropped out."""
+    announced = gathering.announcements[dropped].pairs[number - 1]
+    if key.public_key().public_bytes_raw() != announced:
+        raise ProtocolError("wrong_share")
+    for site in survivors:
+        mask = _pair_mask(gathering, key, dropped, site, number, len(total))
+        total = subtract(total, mask) if site < dropped else add(total, mask)
+    return total
+
+
+def _rejoin(
+    gathering: Gathering, revealed: Mapping[str, Mapping[str, bytes]], site: str, kind: bytes
+) -> int:
+    """Put together the seed of `site` from the first t sites' shares of one `kind`."""
+    chosen = sorted(revealed)[: threshold(len(gathering.sites))]
+    shares = {giver: revealed[giver].get(site, b"") for giver in chosen}
+    if any(len(share) != 33 or share[:1] != kind for share in shares.values()):
+        raise ProtocolError("wrong_share")
+    points = {
+        gathering.position(giver): int.from_bytes(share[1:], "little")
+        for giver, share in shares.items()
+    }
+    return shamir.join(points)
+
+
+def _endorsed(gathering: Gathering, number: int, survivors: Sequence[str], binding: bytes) -> bytes:
+    """What a survivor signs: the query, the round, what was computed, and who survived."""
+    names = _join(*(site.encode() for site in survivors))
+    return (
+        LABEL
+        + b"survivors"
+        + _join(gathering.transcript, struct.pack("<I", number), binding, names)
+    )
+
+
+def _self_mask(seed: int, transcript: bytes, site: str, number: int, count: int) -> Limbs:
+    """The mask that only `site` knows until t sites reveal their shares of its seed."""
+    info = b"self" + _join(site.encode(), struct.pack("<I", number))
+    return _stream(_derive(seed.to_bytes(32, "little"), transcript, info), count)
+
+
+def _pair_mask(
+    gathering: Gathering, key: X25519PrivateKey, own: str, other: str, number: int, count: int
+) -> Limbs:
+    """The mask that `own`, who holds `key`, and `other` have in common."""
+    secret = _exchange(key, gathering.announcements[other].pairs[number - 1])
+    first, second = sorted((own, other))
+    info = b"pair" + _join(first.encode(), second.encode(), struct.pack("<I", number))
+    return _stream(_derive(secret, gathering.transcript, info), count)
+
+
+def _stream(key: bytes, count: int) -> Limbs:
+    """`count` uniformly random ring elements from a key that is used for nothing else."""
+    cipher = Cipher(algorithms.ChaCha20(key, bytes(16)), mode=None).encryptor()
+    data = cipher.update(bytes(24 * count))
+    return np.frombuffer(data, dtype="<u8").astype(np.uint64).reshape(count, 3)
+
+
+def _derive(secret: bytes, transcript: bytes, info: bytes) -> bytes:
+    """HKDF-SHA256, salted with the transcript of the whole query."""
+    return HKDF(hashes.SHA256(), 32, transcript, LABEL + info).derive(secret)
+
+
+def _exchange(key: X25519PrivateKey, public: bytes) -> bytes:
+    """X25519; ProtocolError for a public key of low order."""
+    try:
+        return key.exchange(X25519PublicKey.from_public_bytes(public))
+    except ValueError:
+        raise ProtocolError("weak_key") from None
+
+
+def _pair_key(seed: int) -> X25519PrivateKey:
+    """The X25519 key that follows from a shared seed."""
+    material = _derive(seed.to_bytes(32, "little"), b"", b"pair key")
+    return X25519PrivateKey.from_private_bytes(material)
+
+
+def _commitment(seed: int) -> bytes:
+    """The public hash of a self-mask seed."""
+    return hashlib.sha256(LABEL + b"commitment" + seed.to_bytes(32, "little")).digest()
+
+
+def _verify(roster: Roster, site: str, signature: bytes, text: bytes) -> None:
+    """Raise ProtocolError unless `site`, by the pinned roster, signed `text`."""
+    try:
+        roster.key(site).verify(signature, text)
+    except InvalidSignature:
+        raise ProtocolError("wrong_signature") from None
+
+
+def _join(*parts: bytes) -> bytes:
+    """Join byte strings so that no two lists give the same result: length before each."""
+    return b"".join(struct.pack("<I", len(part)) + part for part in parts)
+
+
+def _cut(data: bytes) -> list[bytes]:
+    """Undo `_join`; ProtocolError when the lengths do not add up."""
+    parts = []
+    while data:
+        size = struct.unpack("<I", data[:4])[0] if len(data) >= 4 else len(data)
+        if len(data) < 4 + size:
+            raise ProtocolError("malformed_announcement")
+        parts.append(data[4 : 4 + size])
+        data = data[4 + size :]
+    return parts
