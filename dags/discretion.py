@@ -13,38 +13,41 @@ import os
 import secrets
 import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException
 
 from transforms.errors import UserError
+from transforms.site import load_site
 
 
-__all__ = ["discreet", "note"]
+__all__ = ["discreetly", "note"]
+
+Result = TypeVar("Result")
 
 
-@contextlib.contextmanager
-def discreet(work: Path) -> Iterator[None]:
-    """Run a library call; `work` is the folder for `errors.log`.
+def discreetly(step: Callable[..., Result], folder: str, *ids: str) -> Result:
+    """Return `step(site, *ids)` for the site in `folder`.
 
     Raises AirflowFailException, so that wrong data is not tried again: only a killed task is.
     """
-    said, complaint = io.StringIO(), None
-    with _muted(said):
-        try:
-            yield
-        except AirflowException:
-            raise
-        except UserError as error:
-            complaint = str(error)
-        except Exception:
-            complaint = _unexpected(note(work, traceback.format_exc()))
-    if said.getvalue():
-        note(work, said.getvalue())
-    if complaint:  # outside of the except block: the first exception must not hang on to this one
-        raise AirflowFailException(complaint)
+    work = Path(folder, "work", *ids[:1])
+    said = io.StringIO()
+    try:
+        with _muted(said):
+            return step(load_site(Path(folder)), *ids)
+    except UserError as error:
+        complaint = str(error)
+    except Exception:
+        complaint = _unexpected(note(work, traceback.format_exc()))
+    finally:
+        if said.getvalue():
+            note(work, said.getvalue())
+    # Outside of the except blocks, so that the first exception does not hang on to this one.
+    raise AirflowFailException(complaint)
 
 
 def note(work: Path, text: str) -> str:
@@ -54,20 +57,20 @@ def note(work: Path, text: str) -> str:
     descriptor = os.open(work / "errors.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     with os.fdopen(descriptor, "a", encoding="utf-8") as log:
         log.write(f"== {reference} {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}\n{text.rstrip()}\n")
-    return f"{reference} in {work.name}/errors.log"
+    return f"{reference} in {work / 'errors.log'}"
 
 
 def _unexpected(reference: str) -> str:
-    """Return the fixed text for an error nobody foresaw."""
+    """Return the fixed text for an error that nobody foresaw."""
     return (
-        f"The step stopped on an unexpected error; the last release stays in place. Details: "
-        f"reference {reference} in the site's folder. Send the data manager there."
+        "The step stopped on an unexpected error; the last release stays in place. "
+        f"The data manager finds the details under {reference}."
     )
 
 
 @contextlib.contextmanager
 def _muted(said: io.StringIO) -> Iterator[None]:
-    """Collect in `said` what would otherwise be printed or warned; drop library log lines."""
+    """Collect in `said` what would be printed; drop warnings and log lines of libraries."""
     level = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
