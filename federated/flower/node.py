@@ -6,19 +6,29 @@ only what is installed here. Whatever goes wrong at the site stays in the site's
 carries data or a fixed code.
 """
 
+import argparse
 import hashlib
 import logging
+import sys
 import time
 from collections.abc import Callable, Set
+from pathlib import Path
 from typing import Protocol
 
 import httpx
 from flwr.app import Message
 
-from federated.flower import wire
+from federated.executor import Executor
+from federated.flower import process, wire
+from federated.flower.layout import load_membership
+from federated.flower.link import Link
+from federated.policy import load_policy
+from federated.site import SiteParty
+from transforms.errors import UserError
+from transforms.site import Site, current_release, load_site
 
 
-__all__ = ["Connection", "Node", "Party"]
+__all__ = ["Connection", "Node", "Party", "main", "serve_site"]
 
 BACKOFF = (0.2, 0.5, 1.0, 2.0, 5.0)
 """Seconds between attempts to reach the gateway; the last one repeats."""
@@ -89,3 +99,45 @@ class Node:
             if not self._permitted[run_id]:
                 _log.warning("refused run %d: app %s is not on the allow-list", run_id, digest)
         return self._permitted[run_id]
+
+
+def serve_site(site: Site) -> None:
+    """Be the node of `site` until told to stop.
+
+    Raises ConsortiumError when its keys, roster or settings are missing or do not fit.
+    """
+    membership = load_membership(site.keys)
+    executor = Executor(site.releases)
+    try:
+        party = SiteParty(
+            site.id,
+            membership.identity_key,
+            membership.roster,
+            load_policy(site.folder / "policy.toml"),
+            site.ledger,
+            executor,
+            lambda: current_release(site),
+        )
+        link = Link(membership.gateway, membership.ca, membership.node_key)
+        Node(link, party.handle_bytes, membership.allowed_apps).serve()
+    finally:
+        executor.close()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the node; return the exit code."""
+    parser = argparse.ArgumentParser(prog="federated.flower.node", description=__doc__)
+    parser.add_argument("--site", type=Path, required=True)
+    parser.add_argument("--lifeline", action="store_true", help="end when standard input closes")
+    options = parser.parse_args(arguments)
+    process.prepare(options.site / "work" / "flower", lifeline=options.lifeline)
+    try:
+        serve_site(load_site(options.site))
+    except UserError as error:
+        _log.error("%s", error)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,142 @@
+"""The consortium's gateway as a process: `python -m federated.flower.gateway --folder CONSORTIUM`.
+
+One TLS port serves analysts (`rest`) and nodes (`superlink`). A query runs in a thread of its own:
+the coordinator asks, the post office carries. Flower's state lives in memory; after a restart the
+registered node keys are read again and the nodes come back by themselves.
+"""
+
+import argparse
+import logging
+import secrets
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import cast
+
+import uvicorn
+
+from federated import coordinator
+from federated.catalogue import catalogue
+from federated.coordinator import AskSites
+from federated.flower import fab, process
+from federated.flower.layout import Consortium, load_consortium
+from federated.flower.post import PostOffice
+from federated.flower.rest import Services, rest_app
+from federated.flower.shelf import Shelf
+from federated.flower.superlink import Door, flower_app, node_routes
+from federated.flower.tokens import load_tokens
+from federated.messages import Absent, Message, MessageError, Reply, decode, encode
+from federated.policy import load_policy
+from federated.request import Request
+from federated.results import Result
+from federated.roster import Roster, load_roster
+from transforms.errors import ConsortiumError, UserError
+
+
+__all__ = ["ask_by", "build", "main"]
+
+_log = logging.getLogger("marmor.gateway")
+
+
+def ask_by(post: PostOffice) -> AskSites:
+    """Return the coordinator's `ask`, carried by `post`."""
+
+    def ask(messages: Mapping[str, Message], timeout: float) -> dict[str, Reply | Absent]:
+        present = post.online()
+        replies = post.ask({site: encode(item) for site, item in messages.items()}, timeout)
+        return {
+            site: _reply(replies[site]) if site in replies else _absent(site, present)
+            for site in messages
+        }
+
+    return ask
+
+
+def _reply(content: bytes) -> Reply | Absent:
+    try:
+        return cast(Reply, decode(content))  # the coordinator checks which kind it is
+    except MessageError:
+        return Absent("garbled")
+
+
+def _absent(site: str, present: frozenset[str]) -> Absent:
+    return Absent("timeout" if site in present else "offline")
+
+
+def build(consortium: Consortium) -> Door:
+    """Assemble the gateway: Flower's state, the run, the routes.
+
+    Raises ConsortiumError or RefusedError when a file of the consortium is missing or malformed.
+    """
+    roster, policy = load_roster(consortium.roster), load_policy(consortium.policy)
+    tokens = load_tokens(consortium.tokens)
+    keys = _node_keys(consortium, roster)
+    flower = flower_app(secrets.token_bytes(32))
+    post = PostOffice(flower.state.linkstate_factory.state(), keys)
+    ask = ask_by(post)
+
+    def answer(request: Request) -> Result:
+        return coordinator.run(
+            request, roster=roster, policy=policy, ask=ask, state=consortium.state
+        )
+
+    marmor = rest_app(
+        Services(
+            tokens=tokens,
+            shelf=Shelf(consortium.results),
+            sites=tuple(roster.sites),
+            online=post.online,
+            answer=answer,
+            catalogue=catalogue,
+            facts={"app": fab.digest(), "roster": roster.digest, "policy": policy.digest},
+        )
+    )
+    marmor.state.linkstate_factory = flower.state.linkstate_factory
+    node_routes(marmor, post)
+    return Door(flower, marmor)
+
+
+def _node_keys(consortium: Consortium, roster: Roster) -> dict[str, bytes]:
+    """Return site → public node key in PEM for every site of the roster."""
+    try:
+        return {site: (consortium.nodes / f"{site}.pem").read_bytes() for site in roster.sites}
+    except OSError as error:
+        raise ConsortiumError(f"{error.filename}: missing; enroll that site again") from None
+
+
+def serve(consortium: Consortium) -> None:
+    """Serve until told to stop."""
+    server = uvicorn.Server(
+        uvicorn.Config(
+            build(consortium),
+            host=consortium.host,
+            port=consortium.port,
+            ssl_certfile=consortium.certificates / "gateway.pem",
+            ssl_keyfile=str(consortium.certificates / "gateway.key"),
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            timeout_keep_alive=120,  # a node that computes keeps its TLS session
+            timeout_graceful_shutdown=1,  # held calls have nothing to finish
+        )
+    )
+    server.run()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the gateway; return the exit code."""
+    parser = argparse.ArgumentParser(prog="federated.flower.gateway", description=__doc__)
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--lifeline", action="store_true", help="end when standard input closes")
+    options = parser.parse_args(arguments)
+    process.prepare(options.folder / "state" / "flower", lifeline=options.lifeline)
+    try:
+        serve(load_consortium(options.folder))
+    except UserError as error:
+        _log.error("%s", error)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

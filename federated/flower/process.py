@@ -1,0 +1,42 @@
+"""What gateway and node share as processes: their log, a clean end, a life tied to another's."""
+
+import logging
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+
+__all__ = ["prepare"]
+
+
+def prepare(home: Path, *, lifeline: bool) -> None:
+    """Set up this process before Flower starts.
+
+    Flower's own files go to `home`. SIGTERM and SIGINT raise SystemExit, so that `finally` blocks
+    run. With `lifeline` the process also ends when its standard input is closed, that is when
+    whoever started it has gone, however it went.
+    """
+    os.umask(0o077)
+    os.environ["FLWR_HOME"] = str(home)
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True
+    )
+    for noisy in ("flwr", "httpx", "uvicorn.access"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _end)
+    if lifeline:
+        threading.Thread(target=_watch, name="lifeline", daemon=True).start()
+
+
+def _end(_number: int, _frame: FrameType | None) -> NoReturn:
+    sys.exit(0)
+
+
+def _watch() -> None:
+    sys.stdin.buffer.read()
+    os.kill(os.getpid(), signal.SIGTERM)

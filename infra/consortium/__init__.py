@@ -1,0 +1,35 @@
+"""Setting up and running a consortium: certificates, keys, roster, tokens, processes.
+
+    init(folder, host, port)      an operator's folder with its own CA and a first analyst's token
+    enroll(folder, sites)         keys for sites, their entries in the roster, the pinned copies
+    add_analyst(folder, name)     another token
+    start / stop / status         the gateway process
+    start_node / stop_node        a site's node process
+
+Works in either environment: the processes run in the federation environment, nothing here imports
+Flower.
+"""
+
+from infra.consortium.enrollment import add_analyst, enroll, init, read_token
+from infra.consortium.service import (
+    Status,
+    start,
+    start_node,
+    status,
+    stop,
+    stop_node,
+)
+
+
+__all__ = [
+    "Status",
+    "add_analyst",
+    "enroll",
+    "init",
+    "read_token",
+    "start",
+    "start_node",
+    "status",
+    "stop",
+    "stop_node",
+]

@@ -1,0 +1,140 @@
+"""Who takes part: the consortium's folder, the sites' keys, the roster, the analysts' tokens.
+
+In a real consortium each site makes its keys at home and sends only the public halves; the
+operator collects them in the roster, and every site compares fingerprints before it pins the copy.
+`enroll` does all of that for site folders that stand on one machine.
+"""
+
+import json
+import re
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_pem_private_key,
+)
+
+from federated.flower import fab
+from federated.flower.layout import Consortium, load_consortium, read_secret
+from federated.flower.tokens import ROLES, fingerprint
+from federated.roster import Roster, load_roster, write_roster
+from infra.consortium.certificates import make_certificates, private_pem, public_pem
+from infra.consortium.files import write_public, write_secret
+from transforms.errors import ConsortiumError, SetupError
+from transforms.site import Site, load_site
+
+
+__all__ = ["add_analyst", "enroll", "init", "read_token"]
+
+NAME = re.compile(r"[a-z][a-z0-9._-]{0,40}")
+
+CONSORTIUM_TOML = """\
+# Where the gateway listens. Sites and analysts connect to this address over TLS.
+host = "{host}"
+port = {port}
+"""
+
+FEDERATION_TOML = """\
+# What this site has agreed to. Written by `marmor consortium enroll`.
+gateway = "{gateway}"
+roster = "{roster}"   # digest of roster.toml: compare its fingerprints with the other sites
+allowed_apps = ["{app}"]   # SHA-256 of the Flower app; it holds no code
+"""
+
+
+def init(folder: Path, *, host: str = "127.0.0.1", port: int = 8443) -> Consortium:
+    """Make a consortium's folder: own CA, gateway certificate, empty roster, one analyst.
+
+    The tokens of the first analyst and the first operator are in `tokens/`, mode 0400. Raises
+    SetupError when the folder holds a consortium already.
+    """
+    if (folder / "consortium.toml").exists():
+        raise SetupError(f"{folder}: is a consortium already; enroll sites or start it")
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_certificates(folder / "certificates", host)
+    write_roster(folder / "roster.toml", Roster({}))
+    write_public(folder / "tokens.json", b"{}\n")
+    text = CONSORTIUM_TOML.format(host=host, port=port)
+    write_public(folder / "consortium.toml", text.encode())
+    add_analyst(folder, "analyst")
+    add_analyst(folder, "operator", roles=("operator",))
+    return load_consortium(folder)
+
+
+def add_analyst(folder: Path, name: str, roles: Sequence[str] = ("analyst",)) -> Path:
+    """Make a token for `name`; return the file that holds it, for handing over.
+
+    The consortium keeps only the token's hash. Raises ConsortiumError for a name that is taken or
+    malformed, or an unknown role.
+    """
+    path = load_consortium(folder).tokens
+    known = json.loads(path.read_text(encoding="utf-8"))
+    if not NAME.fullmatch(name) or not set(roles) <= ROLES:
+        raise ConsortiumError(f"{name}: use a-z, 0-9, '.', '_', '-' and roles {sorted(ROLES)}")
+    if name in known:
+        raise ConsortiumError(f"{name}: has a token already; remove it from {path} first")
+    token = secrets.token_urlsafe(32)
+    known[name] = {"sha256": fingerprint(token), "roles": sorted(roles)}
+    write_secret(folder / "tokens" / f"{name}.token", token.encode())
+    write_public(path, json.dumps(known, indent=2).encode() + b"\n")
+    return folder / "tokens" / f"{name}.token"
+
+
+def read_token(folder: Path, name: str = "analyst") -> str:
+    """Return the token of `name` from the folder where `add_analyst` left it."""
+    return read_secret(folder / "tokens" / f"{name}.token").decode().strip()
+
+
+def enroll(folder: Path, sites: Sequence[Path]) -> Roster:
+    """Enroll the sites in folders `sites`; return the roster, which all of them have now pinned.
+
+    Keys that a site has already stay. Sites enrolled earlier that are not given keep their older
+    roster and will refuse queries until enrolled again: pass all sites whose folders are here.
+    Raises ConsortiumError or SetupError when a folder is not a consortium or a site.
+    """
+    consortium = load_consortium(folder)
+    members = [load_site(path) for path in sites]
+    known = dict(load_roster(consortium.roster).sites)
+    for site in members:
+        known[site.id] = _identity(site)
+        write_public(consortium.nodes / f"{site.id}.pem", _node_key(site))
+    roster = Roster(dict(sorted(known.items())))
+    write_roster(consortium.roster, roster)
+    for site in members:
+        _pin(consortium, site, roster)
+    return roster
+
+
+def _identity(site: Site) -> bytes:
+    """Return the raw public identity key of `site`, made now when there is none."""
+    path = site.keys / "identity.pem"
+    if not path.exists():
+        write_secret(path, private_pem(Ed25519PrivateKey.generate()))
+    key = load_pem_private_key(read_secret(path), None)
+    return key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+
+
+def _node_key(site: Site) -> bytes:
+    """Return the public node key of `site` in PEM, made now when there is none."""
+    path = site.keys / "node.pem"
+    if not path.exists():
+        write_secret(path, private_pem(ec.generate_private_key(ec.SECP384R1())))
+    key = load_pem_private_key(read_secret(path), None)
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise ConsortiumError(f"{path}: a key of another type; remove it and enroll again")
+    return public_pem(key)
+
+
+def _pin(consortium: Consortium, site: Site, roster: Roster) -> None:
+    """Copy to `site` what it trusts from now on: roster, CA, gateway address, allowed app."""
+    write_roster(site.keys / "roster.toml", roster)
+    write_public(site.keys / "ca.pem", consortium.ca.read_bytes())
+    text = FEDERATION_TOML.format(
+        gateway=consortium.address, roster=roster.digest, app=fab.digest()
+    )
+    write_public(site.keys / "federation.toml", text.encode())

@@ -1,0 +1,80 @@
+"""Starting a process that outlives its starter, knowing it again, ending it for good."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from transforms.errors import SetupError
+
+
+__all__ = ["end_process", "running", "start_process"]
+
+GRACE = 5.0
+"""Seconds that a process has to end by itself after SIGTERM."""
+
+
+def start_process(
+    command: Sequence[str], *, log: Path, record: Path, env: Mapping[str, str], tied: bool
+) -> subprocess.Popen[bytes]:
+    """Start `command` in a session of its own, output to `log`, its identity in `record`.
+
+    With `tied` its standard input is a pipe from this process: it ends when we do, or when the
+    returned object's `stdin` is closed. Raises SetupError when `record` names a running process.
+    """
+    if (pid := running(record)) is not None:
+        raise SetupError(f"runs already as process {pid}; stop it first ({record})")
+    for path in (log, record):
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [*command, "--lifeline"] if tied else list(command),
+            stdin=subprocess.PIPE if tied else subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **env},
+            start_new_session=True,
+        )
+    record.write_text(json.dumps({"pid": process.pid, "started": _started(process.pid)}))
+    return process
+
+
+def running(record: Path) -> int | None:
+    """Return the id of the process in `record` while it runs; None otherwise.
+
+    A number alone may belong to somebody else by now; with its start time it does not.
+    """
+    try:
+        data = json.loads(record.read_text(encoding="utf-8"))
+        pid = int(data["pid"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    started = _started(pid)
+    return pid if started is not None and started == data.get("started") else None
+
+
+def end_process(record: Path) -> bool:
+    """End the process in `record`: SIGTERM, then SIGKILL; return whether it was running."""
+    pid = running(record)
+    if pid is not None:
+        os.kill(pid, signal.SIGTERM)
+        deadline = time.monotonic() + GRACE
+        while running(record) is not None and time.monotonic() < deadline:
+            time.sleep(0.02)
+        if running(record) is not None:
+            os.kill(pid, signal.SIGKILL)
+    record.unlink(missing_ok=True)
+    return pid is not None
+
+
+def _started(pid: int) -> str | None:
+    """Return when `pid` started, in clock ticks since boot; None when it is gone or a zombie."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+    except OSError:
+        return None
+    fields = text.rpartition(")")[2].split()
+    return None if fields[0] == "Z" else fields[19]
