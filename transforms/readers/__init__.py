@@ -35,6 +35,7 @@ def read(source: SourceLike, inbox: Path, connection: duckdb.DuckDBPyConnection)
     reader = READERS.get(source.format)
     if reader is None:
         raise SourceError(
-            f"source {source.id}: unknown format '{source.format}'; use one of {', '.join(READERS)}"
+            f"source {source.source}: unknown format '{source.format}'; "
+            f"use one of {', '.join(READERS)}"
         )
     return reader(source, inbox, connection)

@@ -128,7 +128,7 @@ def _declared_encoding(source: SourceLike, data: bytes, marked: str | None, name
         declared = codecs.lookup(source.encoding).name
     except LookupError:
         raise SourceError(
-            f"source {source.id}: unknown encoding '{source.encoding}'; "
+            f"source {source.source}: unknown encoding '{source.encoding}'; "
             "use utf-8, utf-16, cp1252 or iso-8859-15, or leave 'encoding' empty to detect it"
         ) from None
     actual = marked or _evident(data, declared)

@@ -94,7 +94,7 @@ def _sheet_name(source: SourceLike, sheets: Sequence[str], name: str) -> str:
         return sheets[position - 1]
     raise SourceError(
         f"{name}: there is no sheet '{source.sheet}'; the sheets are "
-        f"{', '.join(sheets)}: correct 'sheet' of source {source.id}"
+        f"{', '.join(sheets)}: correct 'sheet' of source {source.source}"
     )
 
 

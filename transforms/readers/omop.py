@@ -44,7 +44,7 @@ def read(source: SourceLike, inbox: Path, connection: duckdb.DuckDBPyConnection)
     there = {path.stem.lower() for path in files}
     if not chosen:
         raise SourceError(
-            f"source {source.id}: there is no OMOP table '{source.sheet}' among the files of "
+            f"source {source.source}: there is no OMOP table '{source.sheet}' among the files of "
             f"'{source.file}'; there are {', '.join(sorted(there))}: correct 'sheet'"
         )
     parts: list[Part] = []

@@ -19,20 +19,10 @@ Node = Mapping[str, Any]
 Convert = Callable[[str], str | None]
 
 EPOCH = "1970-01-01T00:00:00"  # what protobuf writes for a time that was never set
+NEVER_SET = "1970-01-01, never set"
 HUMAN = "NCBITaxon:9606"
 LATERALITY = {"HP:0012832", "HP:0012833", "HP:0012834", "HP:0012835"}
-ACMG_CLASS = {
-    "BENIGN": "1",
-    "LIKELY_BENIGN": "2",
-    "UNCERTAIN_SIGNIFICANCE": "3",
-    "LIKELY_PATHOGENIC": "4",
-    "PATHOGENIC": "5",
-}
-DURATION = re.compile(
-    r"P?(?=\d)(?:(?P<y>\d+(?:\.\d+)?)Y)?(?:(?P<m>\d+(?:\.\d+)?)M)?"
-    r"(?:(?P<w>\d+(?:\.\d+)?)W)?(?:(?P<d>\d+(?:\.\d+)?)D)?(?:T[0-9HMS.]*)?"
-)
-YEARS = {"y": 1.0, "m": 1 / 12, "w": 7 / 365.25, "d": 1 / 365.25}
+DURATION = re.compile(r"P?(?=\d)(?:[\d.]+[YMWD])+(?:T[\d.HMS]+)?")
 ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}T")
 UCUM = "UCUM:"
 
@@ -60,7 +50,12 @@ def flatten(element: Node, block: Block, not_held: Counter[str]) -> dict[str, st
     row = {name: _take(column, leaves) for name, column in block.columns.items()}
     known = {path for column in block.columns.values() for path in column.paths}
     not_held.update({_unknown(path, known) for path in leaves if path not in known})
+    not_held.update(f"{path}: {NEVER_SET}" for path, text in leaves.items() if _never_set(text))
     return row
+
+
+def _never_set(text: str | None) -> bool:
+    return text is not None and text.startswith(EPOCH)
 
 
 def _take(column: Column, leaves: Mapping[str, str | None]) -> str | None:
@@ -94,7 +89,7 @@ def _unknown(path: str, known: set[str]) -> str:
 
 def _date(text: str) -> str | None:
     """Return the calendar date of a timestamp; None for the time that was never set."""
-    if text.startswith(EPOCH):
+    if _never_set(text):
         return None
     return text[:10] if ISO_DATE.match(text) else text
 
@@ -103,15 +98,6 @@ def _duration(text: str) -> str:
     """Return an ISO 8601 duration, with its P."""
     mended = text if text.startswith("P") else f"P{text}"
     return mended if DURATION.fullmatch(text) else text
-
-
-def _years(text: str) -> str | None:
-    """Return an ISO 8601 duration in years of 365.25 days, to four decimals."""
-    match = DURATION.fullmatch(text)
-    if match is None:
-        return None
-    years = sum(float(match[part] or 0) * length for part, length in YEARS.items())
-    return f"{years:.4f}".rstrip("0").rstrip(".")
 
 
 def _after_colon(text: str) -> str:
@@ -128,15 +114,11 @@ def _ucum(text: str) -> str | None:
     return text.removeprefix(UCUM) if text.startswith(UCUM) else None
 
 
-def _age(name: str, *paths: str) -> dict[str, Column]:
-    return {f"{name}_iso": Column(paths, _duration), f"{name}_y": Column(paths, _years)}
-
-
 def _time(name: str, *keys: str, legacy_age: Sequence[str] = ()) -> dict[str, Column]:
     """Return the columns of a TimeElement that stands under any of `keys`."""
     ages = [*(f"{key}.age.iso8601duration" for key in keys), *legacy_age]
     return {
-        **_age(f"{name}_age", *ages),
+        f"{name}_age_iso": Column(tuple(ages), _duration),
         f"{name}_date": Column(tuple(f"{key}.timestamp" for key in keys), _date),
     }
 
@@ -289,9 +271,6 @@ BLOCKS: Mapping[str, Block] = {
             "zygosity_id": Column((f"{VARIATION}.allelic_state.id",)),
             "zygosity_label": Column((f"{VARIATION}.allelic_state.label",)),
             "acmg": Column(("variant_interpretation.acmg_pathogenicity_classification",)),
-            "acmg_class": Column(
-                ("variant_interpretation.acmg_pathogenicity_classification",), ACMG_CLASS.get
-            ),
         },
     ),
     "procedures": Block(

@@ -65,12 +65,12 @@ def read(source: SourceLike, inbox: Path, connection: duckdb.DuckDBPyConnection)
     block = source.sheet.strip()
     if block not in BLOCKS:
         raise SourceError(
-            f"source {source.id}: phenopackets have no block '{source.sheet}'; "
+            f"source {source.source}: phenopackets have no block '{source.sheet}'; "
             f"use one of {', '.join(BLOCKS)} in column 'sheet'"
         )
     if source.decimal == ",":
         raise SourceError(
-            f"source {source.id}: decimal ',' is declared, but JSON writes numbers with '.'; "
+            f"source {source.source}: decimal ',' is declared, but JSON writes numbers with '.'; "
             "correct 'decimal' in sheet 'sources'"
         )
     parts: list[Part] = []

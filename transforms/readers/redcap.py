@@ -66,7 +66,7 @@ def read(source: SourceLike, inbox: Path, connection: duckdb.DuckDBPyConnection)
         notes += found
     if not parts:
         raise SourceError(
-            f"source {source.id}: '{source.file}' matches only REDCap data dictionaries; "
+            f"source {source.source}: '{source.file}' matches only REDCap data dictionaries; "
             "put the data export (CSV, raw values) there too"
         )
     forms = _forms(source, inbox, inbox / parts[0].file)
@@ -94,17 +94,17 @@ def _forms(source: SourceLike, inbox: Path, export: Path) -> Mapping[str, tuple[
     names = [path.relative_to(inbox).as_posix() for path in found]
     if len(found) > 1:
         raise SourceError(
-            f"source {source.id}: {' and '.join(names)} are both REDCap data dictionaries; "
+            f"source {source.source}: {' and '.join(names)} are both REDCap data dictionaries; "
             "keep only the one that belongs to the export"
         )
-    return _read_forms(_Dictionary(source.id), found[0], names[0])
+    return _read_forms(_Dictionary(source.source), found[0], names[0])
 
 
 @dataclass(frozen=True)
 class _Dictionary:
     """How REDCap writes a data dictionary, whatever the export's own declaration says."""
 
-    id: str
+    source: str
     file: str = ""
     format: str = "delimited"
     sheet: str = ""
@@ -140,7 +140,7 @@ def _export(source: SourceLike, piece: Part, forms: Mapping[str, tuple[str, ...]
         raise SourceError(
             f"{piece.file}: there is no instrument '{source.sheet}'; there are "
             f"{', '.join(sorted({*repeating, *forms})) or 'only baseline rows'}: "
-            f"correct 'sheet' of source {source.id} (empty for the baseline rows)"
+            f"correct 'sheet' of source {source.source} (empty for the baseline rows)"
         )
     wanted = source.sheet if source.sheet in repeating else ""
     return _Export(piece, ("", *repeating), pc.equal(rows_of, wanted))

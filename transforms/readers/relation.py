@@ -40,7 +40,7 @@ class SourceLike(Protocol):
     """One row of the mapping's sheet `sources`, as far as a reader needs it."""
 
     @property
-    def id(self) -> str:
+    def source(self) -> str:
         """Id of the source; the relation's name."""
 
     @property
@@ -111,14 +111,14 @@ def matching_files(source: SourceLike, inbox: Path) -> tuple[Path, ...]:
     steps = PurePosixPath(pattern).parts
     if not steps or pattern.startswith("/") or ".." in steps:
         raise SourceError(
-            f"source {source.id}: the file pattern '{pattern}' must name files inside the "
+            f"source {source.source}: the file pattern '{pattern}' must name files inside the "
             "inbox; write it relative to the inbox, for example 'labs_*.csv'"
         )
     found = (path for path in inbox.glob(pattern) if path.is_file())
     files = tuple(sorted(path for path in found if not path.name.startswith((".", "~$"))))
     if not files:
         raise SourceError(
-            f"source {source.id}: no file in {inbox} matches '{pattern}'; "
+            f"source {source.source}: no file in {inbox} matches '{pattern}'; "
             "put the export there, or correct the column 'file' of the mapping's sheet 'sources'"
         )
     return files
@@ -195,9 +195,9 @@ def store(
     united = pa.concat_tables([piece.table.select(parts[0].table.column_names) for piece in parts])
     table = _tidy(united, parts[0].columns)
     columns = tuple(table.column_names[: -len(PROVENANCE)])
-    _lay_down(source.id, table, connection)
+    _lay_down(source.source, table, connection)
     return SourceTable(
-        source=source.id,
+        source=source.source,
         files=tuple(dict.fromkeys(piece.file for piece in parts)),
         rows=table.num_rows,
         columns=columns,
@@ -221,7 +221,7 @@ def _same_columns(source: SourceLike, parts: Sequence[Part]) -> None:
             lacks = f"lacks {some(missing)}" if missing else "lacks none"
             raise SourceError(
                 f"{piece.file}: its columns are not those of {first.file}: it {lacks} "
-                f"and has {extra} others, but source {source.id} reads both; check "
+                f"and has {extra} others, but source {source.source} reads both; check "
                 "'header_row', or give the file a source of its own"
             )
 
