@@ -114,7 +114,8 @@ def _finding(item: Expectation, outcome: Any, rows: int) -> Finding:
     result: Mapping[str, Any] = outcome.result
     if "element_count" in result:
         checked = result["element_count"] - (result.get("missing_count") or 0)
-        return Finding(item, checked, result["unexpected_count"], passed=bool(outcome.success))
+        unexpected = result["unexpected_count"] or 0  # None where the table is empty
+        return Finding(item, checked, unexpected, passed=bool(outcome.success))
     if item.type == "unexpected_rows_expectation":
         return Finding(item, rows, int(result["observed_value"]), passed=bool(outcome.success))
     return Finding(item, 1, 0 if outcome.success else 1, passed=bool(outcome.success))

@@ -1,0 +1,143 @@
+"""The report page of one validation: a single HTML file that needs nothing else.
+
+`render` takes the stored document (`validation.json`) and nothing more, so a page can be made
+again at any time. The verdict comes first, with what it means and what to do; every bar stands in
+the table whose figures it draws. No script, no other host, and every text is escaped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, select_autoescape
+
+from transforms.dictionary import DICTIONARY
+
+
+__all__ = ["render"]
+
+SEVERITIES = ("critical", "warning", "info")
+# Rejects and flags speak of hard and soft; the page uses one scale of words for both.
+WORDS = {
+    "hard": "rejected",
+    "soft": "flagged",
+    "critical": "critical",
+    "warning": "warning",
+    "info": "note",
+}
+
+CATEGORY_MEANING = {
+    "conformance": "Is it in the agreed form: codes of the lists, keys, references?",
+    "completeness": "Is it filled where the dictionary asks for it?",
+    "plausibility": "Can it be believed: limits, dates, units, shares?",
+}
+
+
+def render(document: Mapping[str, Any]) -> str:
+    """Return the page of a stored validation."""
+    failed = [one for one in document["expectations"] if not one["passed"]]
+    failed.sort(key=lambda one: (SEVERITIES.index(one["severity"]), -_share(one)))
+    return _template().render(
+        document=document,
+        failed=failed,
+        categories=_categories(document),
+        fields=_by_table(document["fields"]),
+        coverage=_coverage(document["fields"]),
+        expectations=_by_table(document["expectations"]),
+        rules=_rules(document),
+        converted=[one for one in document["units"] if one["status"] == "converted"],
+        totals=_totals(document),
+        titles={name: table.title for name, table in DICTIONARY.tables.items()},
+    )
+
+
+@cache
+def _template() -> Template:
+    """Return the compiled page; unknown names are errors, all texts are escaped."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=select_autoescape(default=True, default_for_string=True),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        percent=_percent, count=_count, word=lambda severity: WORDS.get(severity, severity)
+    )
+    return environment.get_template("report.html.j2")
+
+
+def _percent(share: float) -> str:
+    """Write a share so that only all is 100 % and only none is 0 %."""
+    if 0 < share < 0.001:
+        return "< 0.1 %"
+    if 0.999 < share < 1:
+        return "> 99.9 %"
+    return f"{share * 100:.1f} %".replace(".0 %", " %")
+
+
+def _count(number: int) -> str:
+    """Write a count with thin spaces between thousands."""
+    return f"{number:,}".replace(",", "\u202f")
+
+
+def _share(expectation: Mapping[str, Any]) -> float:
+    """Return the share of checked rows that broke an expectation."""
+    checked: int = expectation["checked"]
+    return float(expectation["unexpected"] / checked) if checked else 0.0
+
+
+def _categories(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return each Kahn category with its counts, its share passed and what it asks."""
+    rows = []
+    for name, counts in document["categories"].items():
+        judged = counts["passed"] + counts["failed"]
+        share = counts["passed"] / judged if judged else 1.0
+        rows.append({"name": name, "meaning": CATEGORY_MEANING[name], "share": share, **counts})
+    return rows
+
+
+def _by_table(items: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[Mapping[str, Any]]]]:
+    """Group items by table; they come in the dictionary's order."""
+    return [(table, list(group)) for table, group in groupby(items, lambda one: str(one["table"]))]
+
+
+def _coverage(fields: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return for each table which fields the mapping fills, does not collect and leaves out."""
+    rows = []
+    for table, group in _by_table(list(fields)):
+        states = {"mapped": [], "not collected": [], "not mapped": []}  # type: dict[str, list[str]]
+        for one in group:
+            states[one["mapped"]].append(one["field"])
+        rows.append({"table": table, "states": states, "share": len(states["mapped"]) / len(group)})
+    return rows
+
+
+def _rules(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Add up rejects and flags by rule, most frequent first."""
+    rules: dict[tuple[str, str], dict[str, Any]] = {}
+    for one in (*document["rejects"], *document["flags"]):
+        key = (one["rule"], one["severity"])
+        rule = rules.setdefault(key, {**one, "rows": 0, "where": []})
+        rule["rows"] += one["rows"]
+        where = f"{one['table']}.{one['field']}" if one["field"] else one["table"]
+        if where not in rule["where"]:
+            rule["where"].append(where)
+    return sorted(rules.values(), key=lambda one: (one["severity"] != "hard", -one["rows"]))
+
+
+def _totals(document: Mapping[str, Any]) -> dict[str, int]:
+    """Return the sums that stand in the page's first lines."""
+    expectations = document["expectations"]
+    return {
+        "rows": sum(table["rows"] for table in document["tables"]),
+        "rejected": sum(table["rejected"] for table in document["tables"]),
+        "flagged": sum(one["rows"] for one in document["flags"]),
+        "expectations": len(expectations),
+        "failed": sum(1 for one in expectations if not one["passed"]),
+        "persons": next(one["rows"] for one in document["tables"] if one["table"] == "person"),
+    }
