@@ -5,6 +5,7 @@ one function of the library with the site's folder and the run's id, and passes 
 The libraries are imported inside the tasks, because Airflow reads this file every few seconds.
 """
 
+import inspect
 import os
 import tomllib
 from datetime import timedelta
@@ -181,6 +182,8 @@ def site_pipeline(folder: Path) -> DAG:
         reviewed = review(at, validate(at, harmonize(at, collect(at))))
         published = aggregate(at, publish(at, reviewed))
         announce.override(outlets=[release])(published)
+    for step in pipeline.tasks:
+        step.doc_md = inspect.cleandoc(step.doc_md)  # indented text would be shown as code
     return pipeline
 
 
