@@ -7,6 +7,7 @@ the table whose figures it draws. No script, no other host, and every text is es
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from itertools import groupby
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, select_autoescape
+from markupsafe import Markup, escape
 
 from transforms.dictionary import DICTIONARY
 
@@ -30,6 +32,11 @@ WORDS = {
     "info": "note",
 }
 
+CRITERIA = {
+    "rejected_share": "Rejected rows among all rows",
+    "mandatory_completeness": "Filled cells among the cells of mandatory fields",
+    "critical_findings": "Critical expectations that failed",
+}
 CATEGORY_MEANING = {
     "conformance": "Is it in the agreed form: codes of the lists, keys, references?",
     "completeness": "Is it filled where the dictionary asks for it?",
@@ -51,6 +58,7 @@ def render(document: Mapping[str, Any]) -> str:
         rules=_rules(document),
         converted=[one for one in document["units"] if one["status"] == "converted"],
         totals=_totals(document),
+        criterion_labels=CRITERIA,
         titles={name: table.title for name, table in DICTIONARY.tables.items()},
     )
 
@@ -66,7 +74,10 @@ def _template() -> Template:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        percent=_percent, count=_count, word=lambda severity: WORDS.get(severity, severity)
+        percent=_percent,
+        count=_count,
+        marked=_marked,
+        word=lambda severity: WORDS.get(severity, severity),
     )
     return environment.get_template("report.html.j2")
 
@@ -74,10 +85,15 @@ def _template() -> Template:
 def _percent(share: float) -> str:
     """Write a share so that only all is 100 % and only none is 0 %."""
     if 0 < share < 0.001:
-        return "< 0.1 %"
+        return "< 0.1%"
     if 0.999 < share < 1:
-        return "> 99.9 %"
-    return f"{share * 100:.1f} %".replace(".0 %", " %")
+        return "> 99.9%"
+    return f"{share:.1%}".replace(".0%", "%")
+
+
+def _marked(text: str) -> Markup:
+    """Set what stands between backticks as code; the text is escaped first."""
+    return Markup(re.sub(r"`([^`]*)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704
 
 
 def _count(number: int) -> str:

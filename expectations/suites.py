@@ -287,7 +287,8 @@ def _limits(
 
 def _between(limits: Range, unit: str | None) -> str:
     """Say limits in words: "between 10 and 260 g/L"."""
-    suffix = f" {unit}" if unit and unit != "1" else ""
+    said = unit is not None and unit != "1" and not unit.startswith("{")  # "{Zscore}" says nothing
+    suffix = f" {unit}" if said else ""
     if limits.low is None:
         return f"at most {limits.high:g}{suffix}"
     if limits.high is None:

@@ -121,7 +121,8 @@ def _criteria(site: Site, evidence: Evidence, findings: Sequence[Finding]) -> tu
         ),
         Criterion(
             "critical_findings",
-            f"{len(critical)} critical expectations failed, none may",
+            f"{len(critical)} critical {'expectation' if len(critical) == 1 else 'expectations'}"
+            " failed, none may",
             len(critical),
             0,
             "at most",
