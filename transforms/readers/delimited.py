@@ -51,17 +51,17 @@ BINARY = (
 )
 CONTROL = re.compile("[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 BLANK_LINES = re.compile(r"(?m)^[ \t]+$")
+END = "\x1fend\x1f"  # control characters cannot come from a file: they are refused
 SEPARATOR_HINT = re.compile(r"sep=(.)\n")
 
 
 @dataclass(frozen=True)
 class _Text:
-    """A decoded file: line ends are `\\n`; `notes` say what was detected."""
+    """A decoded file: line ends are `\\n`; the line `sep=`, which Excel never shows, is gone."""
 
     name: str
     body: str
     delimiter: str
-    first_row: int
     notes: tuple[str, ...]
 
 
@@ -83,17 +83,15 @@ def read_part(source: SourceLike, path: Path, name: str) -> tuple[Part, tuple[st
     """Return the rows of one file, called `name` in messages, and notes on what was detected."""
     text = _text(source, content(path, name), name)
     starts, ends = _records(text.body)
-    header_row = source.header_row - text.first_row
+    header_row = source.header_row - 1
     if not 0 <= header_row < len(starts):
         raise SourceError(
             f"{name}: header_row {source.header_row} is declared, but the file has "
-            f"{len(starts) + text.first_row - 1} rows; correct 'header_row' in sheet 'sources'"
+            f"{len(starts)} rows; correct 'header_row' in sheet 'sources'"
         )
     data = text.body.encode()
     header = _header(source, text, data[starts[header_row] : ends[header_row]].decode())
-    return _rows(
-        text, data[ends[header_row] + 1 :], header, header_row + text.first_row
-    ), text.notes
+    return _rows(text, data[ends[header_row] + 1 :], header, source.header_row), text.notes
 
 
 def _text(source: SourceLike, data: bytes, name: str) -> _Text:
@@ -106,7 +104,7 @@ def _text(source: SourceLike, data: bytes, name: str) -> _Text:
     hint = SEPARATOR_HINT.match(body)
     body = body[hint.end() :] if hint else body
     delimiter, found = _delimiter(source, body, name, hint.group(1) if hint else "")
-    return _Text(name, body, delimiter, 2 if hint else 1, (*notes, *found))
+    return _Text(name, body, delimiter, (*notes, *found))
 
 
 def _encoding(source: SourceLike, data: bytes, name: str) -> tuple[str, tuple[str, ...]]:
@@ -264,17 +262,21 @@ def _rows(text: _Text, data: bytes, header: Sequence[str], header_row: int) -> P
 def _parse(
     text: _Text, data: bytes, header: Sequence[str], ragged: list[tuple[int, int]]
 ) -> pa.Table:
-    """Return `data` as text columns; rows of another length are noted in `ragged` by index."""
+    """Return `data` as text columns; rows of another length are noted in `ragged` by index.
+
+    A row of our own is put behind the data, to see whether the parser comes to the end of it.
+    """
 
     def note(row: pacsv.InvalidRow) -> str:
         ragged.append((row.number - 1, row.actual_columns))
         return "skip"
 
+    marked = data + f"\n{END}{text.delimiter * (len(header) - 1)}\n".encode()
     try:
-        return pacsv.read_csv(
-            pa.BufferReader(data),
+        table = pacsv.read_csv(
+            pa.BufferReader(marked),
             read_options=pacsv.ReadOptions(
-                use_threads=False, block_size=len(data) + 1, column_names=list(header)
+                use_threads=False, block_size=len(marked) + 1, column_names=list(header)
             ),
             parse_options=pacsv.ParseOptions(
                 delimiter=text.delimiter, newlines_in_values=True, invalid_row_handler=note
@@ -288,6 +290,18 @@ def _parse(
             f"{text.name}: cannot be parsed as delimited text with delimiter "
             f"'{_shown(text.delimiter)}'; check 'delimiter', and that quotation marks are paired"
         ) from None
+    return _without_end(text, table)
+
+
+def _without_end(text: _Text, table: pa.Table) -> pa.Table:
+    """Return `table` without the row put behind the data; an open quotation mark swallows it."""
+    rows = table.num_rows - 1
+    if rows < 0 or table.column(0)[rows].as_py() != END:
+        raise SourceError(
+            f"{text.name}: a quotation mark that is opened near data row {max(rows, 0) + 1} is "
+            "never closed; close it or write it twice, or export the file again"
+        )
+    return table.slice(0, rows)
 
 
 def _row_numbers(text: _Text, data: bytes, expected: int) -> NDArray[np.int64]:

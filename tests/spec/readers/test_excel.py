@@ -1,0 +1,181 @@
+"""What the cells of a workbook become, and which workbooks are refused, with what words."""
+
+import datetime
+import io
+import zipfile
+from collections.abc import Sequence
+from typing import Any
+
+import openpyxl
+import pytest
+from openpyxl.utils.datetime import CALENDAR_MAC_1904, CALENDAR_WINDOWS_1900
+
+from transforms.errors import SourceError
+
+
+def workbook(*sheets: tuple[str, Sequence[Sequence[Any]]], epoch: Any = None) -> bytes:
+    book = openpyxl.Workbook()
+    book.remove(book.active)
+    book.epoch = epoch or CALENDAR_WINDOWS_1900
+    for title, rows in sheets:
+        sheet = book.create_sheet(title)
+        for row in rows:
+            sheet.append(list(row))
+    stream = io.BytesIO()
+    book.save(stream)
+    return stream.getvalue()
+
+
+def cells(*values: Any) -> bytes:
+    return workbook(("Labs", [["id", "x"], *[[i, value] for i, value in enumerate(values, 1)]]))
+
+
+@pytest.fixture
+def excel(reading):
+    def run(content: bytes, **declared: Any):
+        return reading({"a.xlsx": content}, **{"format": "excel", **declared})
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("cell", "text"),
+    [
+        ("oui", "oui"),
+        (" <0,5 ", " <0,5 "),
+        ("007", "007"),
+        (7, "7"),
+        (7.0, "7"),
+        (-3, "-3"),
+        (2.35, "2.35"),
+        (0.1, "0.1"),
+        (1e-5, "0.00001"),
+        (184127645108946, "184127645108946"),
+        (True, "true"),
+        (datetime.date(2014, 3, 9), "2014-03-09"),
+        (datetime.datetime(2014, 3, 9), "2014-03-09"),
+        (datetime.datetime(2014, 3, 9, 8, 30), "2014-03-09 08:30:00"),
+        (datetime.time(8, 30), "08:30:00"),
+        ("", None),
+        (" \u00a0", None),
+        (None, None),
+    ],
+)
+def test_typed_cells_become_text(excel, cell, text):
+    assert excel(cells(cell, "other")).column("x") == [text, "other"]
+
+
+def test_numbers_have_the_declared_decimal_mark(excel):
+    """Or a typed 2.35 between texts such as `2,35` would be read as 235."""
+    found = excel(cells(2.35, "2,36", 3, 1234.5), decimal=",")
+    assert found.column("x") == ["2,35", "2,36", "3", "1234,5"]
+
+
+@pytest.mark.parametrize("epoch", [CALENDAR_WINDOWS_1900, CALENDAR_MAC_1904])
+def test_both_calendars(excel, epoch):
+    rows = [["id", "d"], ["1", datetime.date(1987, 12, 31)]]
+    assert excel(workbook(("A", rows), epoch=epoch)).column("d") == ["1987-12-31"]
+
+
+def test_header_row_anywhere_and_row_numbers_as_in_excel(excel):
+    rows = [["Biologie 2024"], [], ["id", "Calcémie\n(mg/L)", None], ["a", 98, None], [], ["b", 99]]
+    found = excel(workbook(("Biologie", rows)), header_row=3)
+    assert found.table.columns == ("id", "Calcémie (mg/L)")
+    assert found.rows == [("a", "98"), ("b", "99")]
+    assert found.places == [("a.xlsx", "Biologie", 4), ("a.xlsx", "Biologie", 6)]
+
+
+@pytest.mark.parametrize(
+    ("sheet", "read"), [("", "first"), ("Zweites", "second"), ("2", "second"), ("1", "first")]
+)
+def test_a_sheet_by_name_or_position(excel, sheet, read):
+    book = workbook(("Erstes", [["id"], ["first"]]), ("Zweites", [["id"], ["second"]]))
+    found = excel(book, sheet=sheet)
+    assert found.rows == [(read,)]
+    assert len(found.table.other_parts) == 1
+
+
+def test_cells_that_excel_seems_to_have_converted_are_noted(excel):
+    (note,) = excel(cells(3, datetime.date(2024, 2, 1), 4)).table.notes
+    assert note.startswith("a.xlsx, sheet Labs, column 'x': dates among numbers")
+
+
+def test_error_cells_are_counted(excel):
+    book = openpyxl.load_workbook(io.BytesIO(cells(1, 2)))
+    book["Labs"]["B2"].value, book["Labs"]["B2"].data_type = "#N/A", "e"
+    stream = io.BytesIO()
+    book.save(stream)
+    found = excel(stream.getvalue())
+    assert found.column("x") == [None, "2"]
+    assert found.table.notes == ("a.xlsx: 1 cells hold an Excel error; read as empty",)
+
+
+def bomb(*, entries: int = 1, size: int = 0) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        for number in range(entries):
+            archive.writestr(f"xl/worksheets/sheet{number}.xml", b"\0" * size)
+    return stream.getvalue()
+
+
+def far_cell() -> bytes:
+    book = openpyxl.Workbook()
+    book.active["A1"], book.active["XFD1048576"] = "id", "x"
+    stream = io.BytesIO()
+    book.save(stream)
+    return stream.getvalue()
+
+
+def lying_directory() -> bytes:
+    """An archive whose directory declares a tenth of what its entry unfolds to."""
+    content = bomb(size=20_000_000)
+    size = (20_000_000).to_bytes(4, "little")
+    return content.replace(size, (2_000_000).to_bytes(4, "little"))
+
+
+def with_entities() -> bytes:
+    """A workbook whose shared texts are a billion laughs and an external file."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(cells("a"))) as good, zipfile.ZipFile(stream, "w") as bad:
+        for member in good.infolist():
+            data = good.read(member)
+            if member.filename.endswith("sharedStrings.xml"):
+                data = (
+                    b'<!DOCTYPE s [<!ENTITY a "SECRET"><!ENTITY b "&a;&a;&a;&a;">'
+                    b'<!ENTITY f SYSTEM "file:///etc/passwd">]><sst xmlns="http://schemas.openxml'
+                    b'formats.org/spreadsheetml/2006/main"><si><t>id</t></si>'
+                    b"<si><t>x</t></si><si><t>&b;&f;</t></si></sst>"
+                )
+            bad.writestr(member, data)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "declared", "message"),
+    [
+        (b"id;x\n1;2\n", {}, "a.xlsx: an Excel workbook was expected.*declare format delimited"),
+        (b"<html><table></table></html>", {}, "an Excel workbook was expected"),
+        (b"PK\x03\x04rubbish", {}, "a.xlsx: the workbook is damaged"),
+        (b"\xd0\xcf\x11\xe0" + b"\0" * 600, {}, "a.xlsx: the workbook cannot be read"),
+        (cells(1), {"sheet": "Biologie"}, "no sheet 'Biologie'; the sheets are Labs"),
+        (cells(1), {"sheet": "2"}, "no sheet '2'"),
+        (cells(1), {"header_row": 8}, "row 8 should hold the column names but is empty"),
+        (bomb(size=150_000_000), {}, "unfolds to .* times its size, at most 100"),
+        (bomb(size=210_000_000), {}, "unfolds to 200 MB, at most 200"),
+        (bomb(entries=1001), {}, "has 1001 entries, at most 1000"),
+        (far_cell(), {}, "reaches to row 1048576 and column 16384"),
+        (lying_directory(), {}, "damaged"),
+        (bomb(), {}, "cannot be read"),
+    ],
+)  # fmt: skip
+def test_refused_with_file_and_remedy(excel, content, declared, message):
+    with pytest.raises(SourceError, match=message):
+        excel(content, **declared)
+
+
+def test_entities_are_not_unfolded(excel):
+    try:
+        texts = excel(with_entities()).column("x")
+    except SourceError:
+        return
+    assert not any("SECRET" in text or "root:" in text for text in texts if text)
