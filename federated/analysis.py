@@ -8,7 +8,8 @@ what may be published of its outcome is decided afterwards by `federated.disclos
 the closed set of outcomes below and refuses anything else.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import difflib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeAlias, TypeVar
 
@@ -32,6 +33,7 @@ __all__ = [
     "Test",
     "Variable",
     "choose_variables",
+    "suggest",
 ]
 
 Design = TypeVar("Design")
@@ -212,6 +214,15 @@ def choose_variables(
         return (), [f"{what} names a variable twice"]
     unknown = [str(name) for name in names if name not in variables]
     uncoded = [str(name) for name in names if name in variables and not variables[name].coded]
-    problems = [f"{what}: unknown variable {name}" for name in unknown]
+    problems = [f"{what}: unknown variable {name}{suggest(name, variables)}" for name in unknown]
     problems += [f"{what}: {name} is a number and has no levels" for name in uncoded]
     return tuple(variables[n] for n in names if n in variables), problems
+
+
+def suggest(name: object, known: Iterable[str]) -> str:
+    """Return "; did you mean …?" with the nearest known names, or what there is."""
+    names = list(known)
+    near = difflib.get_close_matches(str(name), names, n=3, cutoff=0.5)
+    if near:
+        return f"; did you mean {' or '.join(near)}?"
+    return f"; there is {', '.join(names)}"

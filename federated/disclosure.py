@@ -299,10 +299,10 @@ def _rate(rates: Rates, index: tuple[int, ...], passed: bool, policy: Policy) ->
     events = _count(int(rates.events[index]), patients, policy)
     if passed and not isinstance(events, Withheld):
         years = _digits(float(rates.person_years[index]), policy)
-        return cell | _rate_numbers(rates, events, years, policy)
+        return {**cell, **_rate_numbers(rates, events, years, policy)}
     rule = "small_denominator" if patients < policy.min_denominator else "small_cell"
     names = ("events", "person_years", "rate", "lower", "upper")
-    return cell | dict.fromkeys(names, Withheld(rule).to_json())
+    return {**cell, **dict.fromkeys(names, Withheld(rule).to_json())}
 
 
 def _rate_numbers(rates: Rates, events: int, years: float, policy: Policy) -> Json:

@@ -1,41 +1,186 @@
-"""A question to the consortium, typed and checked against the data dictionary."""
+"""A question to the consortium, typed and checked against the data dictionary.
 
+    version = 1
+    analysis = "kaplan_meier"
+    view = "person"
+    minimum_sites = 3
+
+    [parameters]
+    time = "time_to_first_fracture_y"
+    event = "first_fracture_observed"
+    group = "gene_group"
+
+    [cohort]
+    field = "sex_at_birth"
+    operator = "=="
+    value = "female"
+
+The digest names the question. It leaves `minimum_sites` out, which is a condition for answering
+and not part of what is asked, so that it cannot be varied to ask the same thing again.
+"""
+
+import hashlib
+import json
+import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+from federated.analyses import ANALYSES
+from federated.analysis import Analysis, ParameterError, Variable, suggest
+from federated.cohort import Cohort, parse_cohort
+from transforms.dictionary import DICTIONARY, Field, View
+from transforms.errors import RequestError, raise_all
 
 
-__all__ = ["Request", "load_request", "parse_request"]
+__all__ = ["Request", "load_request", "parse_request", "variables_of"]
+
+VERSION = 1
+KEYS = ("version", "analysis", "view", "parameters", "cohort", "minimum_sites")
+MOST_SITES = 64  # the headroom of the ring
 
 
 @dataclass(frozen=True)
 class Request:
-    """One question. `parameters` have their defaults filled in."""
+    """One question. `parameters` have their defaults filled in; `design` is what they parse to."""
 
     analysis: str
     view: str
     parameters: Mapping[str, object]
+    cohort: Cohort | None
     minimum_sites: int
+    design: Any = field(compare=False, repr=False)
+
+    @property
+    def definition(self) -> Analysis[Any]:
+        """The analysis that the request names."""
+        return ANALYSES[self.analysis]
+
+    def question(self) -> Mapping[str, object]:
+        """Return what is asked, as plain JSON values."""
+        return {
+            "version": VERSION,
+            "analysis": self.analysis,
+            "view": self.view,
+            "parameters": dict(self.parameters),
+            "cohort": self.cohort.to_mapping() if self.cohort else None,
+        }
 
     def to_mapping(self) -> Mapping[str, object]:
         """Return the request as plain JSON values, which `parse_request` accepts again."""
-        raise NotImplementedError
+        return {**self.question(), "minimum_sites": self.minimum_sites}
 
     def canonical(self) -> bytes:
-        """Return the question (without `minimum_sites`) as canonical JSON."""
-        raise NotImplementedError
+        """Return the question as canonical JSON."""
+        text = json.dumps(self.question(), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return text.encode()
 
     @property
     def digest(self) -> str:
         """SHA-256 of `canonical()`, in hexadecimal: the name of the question."""
-        raise NotImplementedError
+        return hashlib.sha256(b"marmor/request/1\n" + self.canonical()).hexdigest()
 
 
 def parse_request(data: Mapping[str, object]) -> Request:
     """Parse a request; RequestError lists every problem with the nearest known names."""
-    raise NotImplementedError
+    problems = [f"unknown key {k}{suggest(k, KEYS)}" for k in data if k not in KEYS]
+    if data.get("version", VERSION) != VERSION:
+        problems.append(f"version must be {VERSION}")
+    analysis, view = _named(data, "analysis", ANALYSES, problems), _view(data, problems)
+    if analysis and view and view.name not in analysis.views:
+        problems.append(f"{analysis.name} reads the view {' or '.join(analysis.views)} only")
+    minimum = data.get("minimum_sites", 3)
+    if type(minimum) is not int or not 1 <= minimum <= MOST_SITES:
+        problems.append(f"minimum_sites must be a whole number from 1 to {MOST_SITES}")
+    variables = variables_of(view) if view else {}
+    cohort, wrong = _cohort(data.get("cohort"), variables) if view else (None, ())
+    design = _design(data.get("parameters", {}), analysis, variables, problems) if view else None
+    raise_all(RequestError, [*problems, *wrong])
+    if analysis is None or view is None or type(minimum) is not int:
+        raise RequestError("the request is empty")
+    parameters = analysis.canonical(design)
+    return Request(analysis.name, view.name, parameters, cohort, minimum, design)
 
 
 def load_request(path: Path) -> Request:
-    """Read a request from a .toml or .json file."""
-    raise NotImplementedError
+    """Read a request from a .toml or .json file; RequestError when it is neither."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        data = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except OSError:
+        raise RequestError(f"{path}: cannot be read") from None
+    except ValueError as error:
+        raise RequestError(f"{path}: is not valid {path.suffix[1:].upper()} ({error})") from None
+    if not isinstance(data, dict):
+        raise RequestError(f"{path}: must be a table with {', '.join(KEYS)}")
+    try:
+        return parse_request(data)
+    except RequestError as error:
+        raise_all(RequestError, [f"{path}: {line}" for line in str(error).splitlines()])
+        raise
+
+
+def variables_of(view: View) -> Mapping[str, Variable]:
+    """Return the view's columns that may leave as aggregates, as the public sees them."""
+    return {item.name: _variable(item) for item in view.fields if item.leaves == "aggregate"}
+
+
+def _variable(item: Field) -> Variable:
+    """One column; yes-or-no has the levels of the code list `boolean`."""
+    name = item.codelist or ("boolean" if item.type == "boolean" else None)
+    if name is None:
+        return Variable(item.name, item.description, unit=item.unit)
+    codes = DICTIONARY.codelists[name].codes
+    labels = tuple(code.label for code in codes.values())
+    return Variable(item.name, item.description, tuple(codes), labels, item.unit)
+
+
+def _named(
+    data: Mapping[str, object], key: str, known: Mapping[str, Analysis[Any]], problems: list[str]
+) -> Analysis[Any] | None:
+    """Return the analysis that `data` names."""
+    name = data.get(key)
+    if isinstance(name, str) and name in known:
+        return known[name]
+    problems.append(f"unknown {key} {name}{suggest(name, known)}")
+    return None
+
+
+def _view(data: Mapping[str, object], problems: list[str]) -> View | None:
+    """Return the view that `data` names."""
+    name = data.get("view")
+    if isinstance(name, str) and name in DICTIONARY.views:
+        return DICTIONARY.views[name]
+    problems.append(f"unknown view {name}{suggest(name, DICTIONARY.views)}")
+    return None
+
+
+def _cohort(
+    data: object, variables: Mapping[str, Variable]
+) -> tuple[Cohort | None, tuple[str, ...]]:
+    """Return the cohort; none, or an empty table, means every row of the view."""
+    return (None, ()) if data is None or data == {} else parse_cohort(data, variables)
+
+
+def _design(
+    parameters: object,
+    analysis: Analysis[Any] | None,
+    variables: Mapping[str, Variable],
+    problems: list[str],
+) -> object:
+    """Return the analysis's design; None with a noted problem when the parameters do not fit."""
+    if analysis is None:
+        return None
+    if not isinstance(parameters, Mapping):
+        problems.append("parameters must be a table")
+        return None
+    unknown = [name for name in parameters if name not in analysis.parameters]
+    problems += [f"unknown parameter {n}{suggest(n, analysis.parameters)}" for n in unknown]
+    if unknown or (problems and not variables):
+        return None
+    try:
+        return analysis.design(parameters, variables)
+    except ParameterError as error:
+        problems += error.problems
+        return None

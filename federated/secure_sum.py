@@ -181,7 +181,7 @@ class Party:
         self._identity = identity
         self._roster = roster
         self._context = context
-        self._minimum = max(minimum, 2)
+        self._minimum = minimum
         self._entropy = entropy
         self._agreement = X25519PrivateKey.from_private_bytes(entropy(32))
         self._self_seeds = tuple(shamir.draw(entropy) for _ in range(rounds))

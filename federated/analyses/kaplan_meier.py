@@ -35,6 +35,7 @@ from federated.analysis import (
     Done,
     ParameterError,
     Variable,
+    suggest,
 )
 from federated.statistics import Blocks, Broadcast, Counts, Frame, Shape, Shapes, tally_codes
 
@@ -198,7 +199,7 @@ def _variable(
         problems.extend([] if optional else [f"{name}: is missing"])
         return None
     if not isinstance(value, str) or value not in variables:
-        problems.append(f"{name}: unknown variable {value}")
+        problems.append(f"{name}: unknown variable {value}{suggest(value, variables)}")
         return None
     if variables[value].coded is not coded:
         problems.append(f"{name}: {value} must {'have levels' if coded else 'be a number'}")

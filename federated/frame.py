@@ -1,0 +1,121 @@
+"""The cohort's rows of one analysis view, read through a locked-down DuckDB.
+
+The view's Parquet file is read by Arrow into memory, handed to DuckDB, and then DuckDB is locked:
+no file, no network, no extension, no Python variable, no change of setting. Only SQL that
+`federated.cohort` compiled runs on it. An error becomes a fixed code, because DuckDB quotes cells
+in its messages.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from federated.analysis import Variable
+from federated.cohort import Cohort, cohort_fields, cohort_sql
+from federated.statistics import Frame
+from transforms.sql import identifier
+
+
+__all__ = ["FrameError", "load_frame"]
+
+# Every setting was tried against 53 hostile statements on DuckDB 2.0.0. `memory_limit` is no hard
+# bound: the process that runs this must have one of its own.
+LOCKED: Mapping[str, str] = {
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "allow_community_extensions": "false",
+    "allow_unsigned_extensions": "false",
+    "python_enable_replacements": "false",
+    "memory_limit": "512MB",
+    "threads": "1",
+    "temp_directory": "",
+    "max_temp_directory_size": "0KB",
+    "max_expression_depth": "100",
+}
+
+
+class FrameError(Exception):
+    """The rows cannot be had; `code` is one of a fixed set and tells nothing about the data.
+
+    Codes: view_missing, view_unreadable, view_differs (not the dictionary's columns), unknown_code
+    (a value outside the code list), query_failed.
+    """
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+def load_frame(
+    path: Path, fields: Sequence[str], variables: Mapping[str, Variable], cohort: Cohort | None
+) -> Frame:
+    """Return columns `fields` of the Parquet view at `path`, restricted to `cohort`.
+
+    Raises FrameError with a fixed code.
+    """
+    needed = sorted({*fields, *cohort_fields(cohort)})
+    table = _read(path, needed)
+    try:
+        rows = _select(_plain(table, variables), fields, cohort)
+    except duckdb.Error:
+        raise FrameError("query_failed") from None
+    columns = {name: _column(rows.column(name), variables[name]) for name in fields}
+    return Frame(rows.num_rows, columns)
+
+
+def _read(path: Path, names: Sequence[str]) -> pa.Table:
+    """Read columns `names` of a Parquet file."""
+    if not path.is_file():
+        raise FrameError("view_missing")
+    try:
+        with pq.ParquetFile(path) as file:
+            if set(names) - set(file.schema_arrow.names):
+                raise FrameError("view_differs")
+            return file.read(columns=list(names), use_threads=False)
+    except (pa.ArrowException, OSError):
+        raise FrameError("view_unreadable") from None
+
+
+def _plain(table: pa.Table, variables: Mapping[str, Variable]) -> pa.Table:
+    """Bring every coded column (yes-or-no too) to text and every number to float64."""
+    try:
+        return pa.table(
+            {
+                name: table.column(name).cast(
+                    pa.string() if variables[name].coded else pa.float64()
+                )
+                for name in table.column_names
+            }
+        )
+    except pa.ArrowException:
+        raise FrameError("view_differs") from None
+
+
+def _select(table: pa.Table, fields: Sequence[str], cohort: Cohort | None) -> pa.Table:
+    """Restrict `table` to the cohort in a DuckDB that can reach nothing else."""
+    condition, values = cohort_sql(cohort) if cohort else ("true", [])
+    names = ", ".join(identifier(name) for name in fields)
+    with duckdb.connect(":memory:", config=dict(LOCKED)) as connection:
+        connection.register("incoming", table)
+        connection.execute("create table cohort_view as select * from incoming")
+        connection.unregister("incoming")
+        connection.execute("set enable_external_access = false")
+        connection.execute("set lock_configuration = true")
+        query = f"select {names} from cohort_view where {condition}"  # noqa: S608 - compiled
+        return connection.execute(query, values).to_arrow_table()
+
+
+def _column(column: pa.ChunkedArray, variable: Variable) -> NDArray[np.generic]:
+    """Return codes as positions in the public levels (-1 missing), numbers as float64 (NaN)."""
+    if not variable.coded:
+        return np.asarray(column.to_numpy(), dtype=np.float64)
+    found = pc.index_in(column, value_set=pa.array(variable.levels))
+    if found.null_count != column.null_count:
+        raise FrameError("unknown_code")
+    return np.asarray(pc.fill_null(found, -1).to_numpy(), dtype=np.int64)
