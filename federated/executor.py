@@ -16,6 +16,7 @@ import io
 import json
 import logging
 import os
+import re
 import resource
 import signal
 import socket
@@ -38,6 +39,7 @@ __all__ = ["Executor", "ExecutorError", "Limits"]
 Arrays = Mapping[str, NDArray[np.generic]]
 
 _HEADER, _ARRAY = "header", "array:"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # a release is a folder's name, never a path
 _LARGEST = 64 * 2**20
 _log = logging.getLogger("marmor.executor")
 
@@ -228,7 +230,7 @@ def _answer(releases: Path, header: Mapping[str, Any], broadcast: Arrays) -> byt
 
     try:
         release = str(header["release"])
-        if Path(release).name != release or release.startswith("."):
+        if not _NAME.fullmatch(release):
             raise ValueError
         blocks = tally(releases / release / "views", header["request"], broadcast)
         kinds = {name: type(block).__name__ for name, block in blocks.items()}

@@ -19,7 +19,7 @@ import httpx
 from flwr.app import Message
 
 from federated.executor import Executor
-from federated.flower import process, wire
+from federated.flower import local, process, wire
 from federated.flower.layout import load_membership
 from federated.flower.link import Link
 from federated.policy import load_policy
@@ -101,23 +101,26 @@ class Node:
         return self._permitted[run_id]
 
 
-def serve_site(site: Site) -> None:
-    """Be the node of `site` until told to stop.
+def serve_site(site: Site, listen: Path | None = None) -> None:
+    """Be the node of `site` until told to stop; with `listen`, its party behind that socket.
 
     Raises ConsortiumError when its keys, roster or settings are missing or do not fit.
     """
     membership = load_membership(site.keys)
+    policy = load_policy(site.folder / "policy.toml")
     executor = Executor(site.releases)
     try:
         party = SiteParty(
             site.id,
             membership.identity_key,
             membership.roster,
-            load_policy(site.folder / "policy.toml"),
+            policy,
             site.ledger,
             executor,
             lambda: current_release(site),
         )
+        if listen is not None:
+            local.listen(listen, party.handle_bytes)
         link = Link(membership.gateway, membership.ca, membership.node_key)
         Node(link, party.handle_bytes, membership.allowed_apps).serve()
     finally:
@@ -129,10 +132,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="federated.flower.node", description=__doc__)
     parser.add_argument("--site", type=Path, required=True)
     parser.add_argument("--lifeline", action="store_true", help="end when standard input closes")
+    parser.add_argument("--listen", type=Path, help="serve a stock SuperNode at this socket")
     options = parser.parse_args(arguments)
     process.prepare(options.site / "work" / "flower", lifeline=options.lifeline)
     try:
-        serve_site(load_site(options.site))
+        serve_site(load_site(options.site), options.listen)
     except UserError as error:
         _log.error("%s", error)
         return error.exit_code

@@ -38,5 +38,6 @@ def _end(_number: int, _frame: FrameType | None) -> NoReturn:
 
 
 def _watch() -> None:
-    sys.stdin.buffer.read()
+    while os.read(0, 1024):
+        pass
     os.kill(os.getpid(), signal.SIGTERM)

@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,10 @@ from pathlib import Path
 from transforms.errors import ConsortiumError
 
 
-__all__ = ["ROLES", "Person", "Tokens", "fingerprint", "load_tokens"]
+__all__ = ["NAME", "ROLES", "Person", "Tokens", "fingerprint", "load_tokens"]
+
+NAME = re.compile(r"[a-z][a-z0-9._-]{0,40}")
+"""What a person is called; also the name of the folder with that person's results."""
 
 ROLES = frozenset({"analyst", "operator"})
 """analyst: asks queries and reads own results; operator: also sees which site is up and why."""
@@ -52,12 +56,15 @@ def load_tokens(path: Path) -> Tokens:
     """
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-        people = {
-            entry["sha256"]: Person(name, frozenset(entry["roles"]) & ROLES)
-            for name, entry in data.items()
-        }
+        people = {entry["sha256"]: _person(name, entry["roles"]) for name, entry in data.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise ConsortiumError(
             f"{path}: not a file of analyst tokens; make one with `marmor consortium init`"
         ) from None
     return Tokens(people)
+
+
+def _person(name: str, roles: list[str]) -> Person:
+    if not NAME.fullmatch(name):
+        raise ValueError(name)
+    return Person(name, frozenset(roles) & ROLES)

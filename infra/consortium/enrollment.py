@@ -6,7 +6,6 @@ operator collects them in the roster, and every site compares fingerprints befor
 """
 
 import json
-import re
 import secrets
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from federated.flower import fab
 from federated.flower.layout import Consortium, load_consortium, read_secret
-from federated.flower.tokens import ROLES, fingerprint
+from federated.flower.tokens import NAME, ROLES, fingerprint
 from federated.roster import Roster, load_roster, write_roster
 from infra.consortium.certificates import make_certificates, private_pem, public_pem
 from infra.consortium.files import write_public, write_secret
@@ -30,8 +29,6 @@ from transforms.site import Site, load_site
 
 
 __all__ = ["add_analyst", "enroll", "init", "read_token"]
-
-NAME = re.compile(r"[a-z][a-z0-9._-]{0,40}")
 
 CONSORTIUM_TOML = """\
 # Where the gateway listens. Sites and analysts connect to this address over TLS.

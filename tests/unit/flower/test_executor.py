@@ -1,0 +1,107 @@
+"""The executor is another process without network, and no failure of it is the node's."""
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from federated import executor as module
+from federated import tally
+from federated.executor import Executor, ExecutorError, Limits
+from federated.statistics import Counts, Sums
+
+
+@pytest.fixture
+def executor(tmp_path: Path) -> Iterator[Executor]:
+    running = Executor(tmp_path, Limits(wall=10.0))
+    yield running
+    running.close()
+
+
+def code_of(executor: Executor, release: str = "rel-0") -> str:
+    with pytest.raises(ExecutorError) as caught:
+        executor({}, {}, release)
+    return caught.value.code
+
+
+def test_a_failure_is_a_code(executor: Executor) -> None:
+    assert code_of(executor).isidentifier()
+
+
+def test_it_is_another_process_without_network_or_environment(executor: Executor) -> None:
+    code_of(executor)  # it has answered, so it has finished starting
+    process = Path(f"/proc/{executor.pid}")
+    assert executor.pid != os.getpid()
+    devices = (process / "net/dev").read_text().splitlines()[2:]
+    if os.readlink(process / "ns/net") != os.readlink("/proc/self/ns/net"):
+        assert [line.split(":")[0].strip() for line in devices] == ["lo"]
+    else:
+        pytest.skip("this kernel gives no network namespaces to ordinary users")
+    limits = (process / "limits").read_text()
+    assert "Max file size             0 " in limits
+    assert f"Max address space         {2 * 2**30} " in limits
+    names = [line.split(b"=")[0] for line in (process / "environ").read_bytes().split(b"\0")]
+    assert set(names) <= {b"HOME", b"OPENBLAS_NUM_THREADS", b"LC_CTYPE", b""}
+
+
+def test_killed_executor_is_replaced(executor: Executor) -> None:
+    first = executor.pid
+    os.kill(first, signal.SIGKILL)
+    code_of(executor)
+    assert executor.pid != first
+
+
+def test_stuck_executor_is_killed_at_its_deadline(tmp_path: Path) -> None:
+    executor = Executor(tmp_path, Limits(wall=5.0))
+    code_of(executor)
+    executor._limits = Limits(wall=0.2)
+    first = executor.pid
+    os.kill(first, signal.SIGSTOP)
+    assert code_of(executor) == "timeout"
+    assert not Path(f"/proc/{first}").exists()
+    executor.close()
+
+
+@pytest.mark.parametrize("release", ["../other", "a/b", "..", ".", ".staging", ""])
+def test_a_release_is_a_name_and_not_a_path(release: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tally, "tally", lambda *_: pytest.fail("was computed"))
+    header, _ = module._unpack(module._answer(Path("/"), {"release": release, "request": {}}, {}))
+    assert header["code"] == "internal"
+
+
+def test_blocks_come_through_the_wire(monkeypatch: pytest.MonkeyPatch) -> None:
+    blocks = {
+        "file": Counts(np.arange(6, dtype=np.int64).reshape(2, 3)),
+        "sums": Sums(np.array([0.1, 1e300, -0.0])),
+    }
+    monkeypatch.setattr(tally, "tally", lambda *_: blocks)
+    header, arrays = module._unpack(
+        module._answer(Path("/"), {"release": "r", "request": {}}, {"cells": np.ones(2, np.uint8)})
+    )
+    for name, block in module._blocks(header["kinds"], arrays).items():
+        assert type(block) is type(blocks[name])
+        assert block.values.tobytes() == blocks[name].values.tobytes()
+
+
+def test_the_text_of_an_error_stays_inside(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError("Could not convert 'patient 4711'")
+
+    monkeypatch.setattr(tally, "tally", fail)
+    packed = module._answer(Path("/"), {"release": "r", "request": {}}, {})
+    assert b"4711" not in packed
+    header, _ = module._unpack(packed)
+    assert header["code"] == "internal"
+    assert header["where"][0] == "ValueError"
+
+
+def test_arrays_of_objects_are_refused() -> None:
+    import io
+
+    buffer = io.BytesIO()
+    np.savez(buffer, header=np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    with pytest.raises(ValueError, match="pickle"):
+        module._unpack(buffer.getvalue())
