@@ -22,8 +22,8 @@ from uuid import uuid4
 import duckdb
 
 from expectations import duckdb_dialect
-from expectations.suites import Expectation, expectations, relation
-from transforms.dictionary import DICTIONARY
+from expectations.suites import Expectation, expectations, relation, tables
+from transforms.dictionary import Table
 from transforms.sql import identifier
 
 
@@ -34,7 +34,7 @@ logging.getLogger("great_expectations").setLevel(logging.CRITICAL)
 import great_expectations as gx  # noqa: E402
 
 
-__all__ = ["RESULT_FORMAT", "Finding", "run_suites", "suite", "tables"]
+__all__ = ["RESULT_FORMAT", "Finding", "database", "run_suites", "suite"]
 
 # A summary without examples: counts, and no value of any row (GX gives twenty by default).
 RESULT_FORMAT = {"result_format": "SUMMARY", "partial_unexpected_count": 0}
@@ -62,40 +62,38 @@ def suite(table: str, items: Sequence[Expectation]) -> gx.ExpectationSuite:
 
 
 def run_suites(folder: Path) -> tuple[Finding, ...]:
-    """Run every table's suite on `folder/<table>.parquet`; findings in the dictionary's order."""
+    """Run every table's suite on `folder/<table>.parquet`; findings table by table."""
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}
-    with tables(folder) as address:
+    with database(folder) as address:
         source = context.data_sources.add_sql("harmonized", connection_string=address)
         try:
-            return tuple(
-                finding for table in DICTIONARY.tables for finding in _run_table(source, table)
-            )
+            return tuple(finding for table in tables() for finding in _run_table(source, table))
         finally:
             source.get_engine().dispose()
 
 
 @contextmanager
-def tables(folder: Path) -> Iterator[str]:
+def database(folder: Path) -> Iterator[str]:
     """Yield the address of a DuckDB that shows each table of `folder` with its computed columns.
 
     The database is in memory, under a name of its own, and gone when the block ends.
     """
-    database = f":memory:validate_{uuid4().hex}"
-    with duckdb.connect(database) as connection:
-        for name, table in DICTIONARY.tables.items():
-            select = relation(table, str(folder / f"{name}.parquet"))
-            connection.execute(f"create view {identifier(name)} as {select}")
+    name = f":memory:validate_{uuid4().hex}"
+    with duckdb.connect(name) as connection:
+        for table in tables():
+            select = relation(table, str(folder / f"{table.name}.parquet"))
+            connection.execute(f"create view {identifier(table.name)} as {select}")
         duckdb_dialect.register()
-        yield duckdb_dialect.url(database)
+        yield duckdb_dialect.url(name)
 
 
-def _run_table(source: Any, table: str) -> Iterator[Finding]:
+def _run_table(source: Any, table: Table) -> Iterator[Finding]:
     """Yield the findings of one table's suite."""
-    items = expectations(DICTIONARY.tables[table])
-    asset = source.add_table_asset(table, table_name=table)
+    items = expectations(table)
+    asset = source.add_table_asset(table.name, table_name=table.name)
     batch = asset.add_batch_definition_whole_table("all").get_batch()
-    result = batch.validate(suite(table, items), result_format=RESULT_FORMAT)
+    result = batch.validate(suite(table.name, items), result_format=RESULT_FORMAT)
     by_id = {one.expectation_config.meta["id"]: one for one in result.results}
     rows = _rows(result.results)
     for item in items:

@@ -17,6 +17,7 @@ from typing import Any
 
 import duckdb
 
+from expectations import suites
 from transforms.dictionary import DICTIONARY
 from transforms.dictionary.model import PROVENANCE
 from transforms.errors import MappingError, SourceError
@@ -160,12 +161,12 @@ def _tables(connection: duckdb.DuckDBPyConnection) -> tuple[TableCount, ...]:
     """
     return tuple(
         TableCount(
-            name,
+            table.name,
             table.title,
-            rows=_one(connection, f"select count(*) from {identifier(name)}"),  # noqa: S608 - quoted
-            rejected=_one(connection, query, name),
+            rows=_one(connection, f"select count(*) from {identifier(table.name)}"),  # noqa: S608
+            rejected=_one(connection, query, table.name),
         )
-        for name, table in DICTIONARY.tables.items()
+        for table in suites.tables()
     )
 
 
@@ -180,7 +181,8 @@ def _fields(
 ) -> tuple[FieldCount, ...]:
     """Count filled cells of each field, one query per table; provenance is not counted."""
     counted = []
-    for name, table in DICTIONARY.tables.items():
+    for table in suites.tables():
+        name = table.name
         fields = [field for field in table.fields if field.name not in _PROVENANCE]
         columns = ", ".join(f"count({identifier(field.name)})" for field in fields)
         query = f"select count(*), {columns} from {identifier(name)}"  # noqa: S608 - quoted

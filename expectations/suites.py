@@ -36,6 +36,7 @@ __all__ = [
     "plausibility",
     "read_plausibility",
     "relation",
+    "tables",
 ]
 
 Category = Literal["conformance", "completeness", "plausibility"]
@@ -98,6 +99,13 @@ class Expectation:
             "severity": self.severity,
         }
         return {"type": self.type, "kwargs": kwargs, "severity": self.severity, "meta": meta}
+
+
+def tables(dictionary: Dictionary = DICTIONARY) -> tuple[Table, ...]:
+    """Return the dictionary's tables in reading order: persons, then what is known about them."""
+    return tuple(
+        sorted(dictionary.tables.values(), key=lambda table: (table.name != "person", table.title))
+    )
 
 
 def expectations(table: Table) -> tuple[Expectation, ...]:
