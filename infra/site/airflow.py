@@ -54,6 +54,7 @@ class AirflowStack:
         self._database_url = database_url
         self._process: subprocess.Popen[bytes] | None = None
         self._client: AirflowClient | None = None
+        self._detached = False
 
     def __enter__(self) -> "AirflowStack":
         self.start()
@@ -70,7 +71,8 @@ class AirflowStack:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.stop()
+        if not self._detached:
+            self.stop()
 
     @property
     def url(self) -> str:
@@ -89,11 +91,11 @@ class AirflowStack:
             self._client = AirflowClient(self.url, *self.account)
         return self._client
 
-    def start(self, *, detached: bool = False) -> None:
+    def start(self) -> None:
         """Start the components; return at once.
 
-        They end with this process, however it ends, unless `detached`. Raises SetupError when
-        this stack runs already or the port is taken.
+        They end with this process, however it ends, unless `detach` is called. Raises SetupError
+        when this stack runs already or the port is taken.
         """
         if self._running() is not None:
             raise SetupError(f"Airflow runs already at {self.url} (folder {self.home}); stop it")
@@ -102,15 +104,20 @@ class AirflowStack:
         passwords(self.home)
         with (self.home / "launcher.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [str(python("site")), "-m", "infra.site.components"]
-                + ([] if detached else ["--lifeline"]),
+                [str(python("site")), "-m", "infra.site.components"],
                 cwd=ROOT,
                 env=environment(self.home, self.marmor_home, self.port, self._database_url),
-                stdin=subprocess.DEVNULL if detached else subprocess.PIPE,
+                stdin=subprocess.PIPE,  # the lifeline: it closes when this process ends
                 stdout=log,
                 stderr=log,
                 start_new_session=True,  # Ctrl-C reaches this process, which then stops the family
             )
+
+    def detach(self) -> None:
+        """Let Airflow go on when this process ends; `stop` from any process ends it."""
+        if pid := self._running():
+            os.kill(pid, signal.SIGUSR1)
+            self._detached = True
 
     def wait_ready(
         self, timeout: float = 90, on_progress: Callable[[dict[str, str]], None] | None = None

@@ -6,8 +6,8 @@ the memory. Every process of the family asks the kernel to be killed with its pa
 LocalExecutor's workers ignore SIGTERM and would outlive a killed scheduler; this process is their
 subreaper, so that nothing can escape from the tree that it kills at the end.
 
-When `--lifeline` is given the family ends as soon as standard input closes, which the kernel does
-even for a launcher that was killed with -9.
+The family ends as soon as standard input closes, which the kernel does even for a launcher that was
+killed with -9. SIGUSR1 lets go of that lifeline: from then on only a signal ends the family.
 """
 
 import ctypes
@@ -19,7 +19,6 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
@@ -46,6 +45,7 @@ PRELOADED = (
     "expectations.review",
 )
 
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGUSR1)
 GRACE_SECONDS = 4.0
 LOG_LIMIT_BYTES = 10_000_000
 
@@ -55,7 +55,7 @@ _prctl = ctypes.CDLL(None, use_errno=True).prctl
 _parent: list[int] = []
 
 
-def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> int:
+def main() -> int:
     """Prepare the database, fork the components, wait, end all of them; return the exit code."""
     home = Path(os.environ["AIRFLOW_HOME"])
     os.umask(0o077)
@@ -65,8 +65,7 @@ def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> int:
     os.register_at_fork(before=_remember_parent, after_in_child=_die_with_parent)
     family = {_fork(name, home): name for name in COMPONENTS}
     _write_state(home)
-    lifeline = [sys.stdin.fileno()] if "--lifeline" in arguments else []
-    dead = _wait(family, [wakeup, *lifeline])
+    dead = _wait(family, wakeup)
     (home / "airflow.json").unlink(missing_ok=True)
     _end(family)
     if dead:
@@ -112,7 +111,7 @@ def _run(name: str, home: Path) -> NoReturn:
     code = 1
     try:
         signal.set_wakeup_fd(-1)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
+        for number in SIGNALS:
             signal.signal(number, signal.SIG_DFL)
         _redirect(home / "logs" / "components" / f"{name}.log")
         if name == "scheduler":
@@ -162,7 +161,7 @@ def _die_with_parent() -> None:
 
 
 def _listen_to_signals() -> int:
-    """Turn SIGTERM, SIGINT and SIGCHLD into bytes on a pipe; return its reading end."""
+    """Turn signals into bytes on a pipe; return its reading end."""
 
     def ignore(number: int, frame: FrameType | None) -> None:
         """Let the wake-up pipe tell the number."""
@@ -170,7 +169,7 @@ def _listen_to_signals() -> int:
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     signal.set_wakeup_fd(writing)
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
+    for number in SIGNALS:
         signal.signal(number, ignore)
     return reading
 
@@ -184,14 +183,17 @@ def _write_state(home: Path) -> None:
     draft.replace(home / "airflow.json")
 
 
-def _wait(family: dict[int, str], wakeup_then_lifeline: Sequence[int]) -> str | None:
+def _wait(family: dict[int, str], wakeup: int) -> str | None:
     """Wait for a signal, a closed lifeline or a dead component; return the dead one's name."""
-    wakeup = wakeup_then_lifeline[0]
+    lifeline = sys.stdin.fileno()
+    watched = [wakeup, lifeline]
     while True:
-        ready, _, _ = select.select(wakeup_then_lifeline, [], [])
-        if ready != [wakeup]:
+        ready, _, _ = select.select(watched, [], [])
+        numbers = set(os.read(wakeup, 1024)) if wakeup in ready else set()
+        if signal.SIGUSR1 in numbers:
+            watched = [wakeup]
+        elif lifeline in ready:
             return None
-        numbers = set(os.read(wakeup, 1024))
         dead = [family[pid] for pid in _reaped() if pid in family]
         if dead:
             return dead[0]

@@ -88,6 +88,29 @@ def test_a_dead_component_ends_the_family(
     assert "scheduler ended by itself" in log
 
 
+LEAVE_IT_RUNNING = """
+import pathlib, sys, time
+from infra.site.airflow import AirflowStack
+
+home = pathlib.Path(sys.argv[1])
+with AirflowStack(home / "airflow", home / "sites") as stack:
+    stack.detach()
+"""
+
+
+def test_it_may_be_left_running_and_stopped_from_elsewhere(tmp_path: Path, observer: Any) -> None:
+    (tmp_path / "sites").mkdir()
+    command = [sys.executable, "-c", LEAVE_IT_RUNNING, str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, check=True, timeout=90)
+    session = head(tmp_path)
+    stack = AirflowStack(tmp_path / "airflow", tmp_path / "sites")
+    assert set(stack.status().values()) == {"healthy"}
+    with pytest.raises(SetupError, match="runs already at http"):
+        AirflowStack(tmp_path / "airflow", tmp_path / "sites").start()
+    stack.stop()
+    assert not observer.session_members(session)
+
+
 def test_a_taken_port_is_said_before_anything_starts(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind((LOOPBACK, 0))
