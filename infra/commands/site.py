@@ -152,3 +152,25 @@ def verify(
     verify_release(site, release)
     data = {"site": site.id, "release": verified, "intact": True}
     emit(data, as_json=as_json, text=f"{site.id}: {verified} is intact.")
+
+
+@app.command()
+def connect(name: SiteArgument, as_json: AsJson = False) -> None:
+    """Start the site's node: outbound only, it waits for requests and answers through the gate."""
+    import infra.consortium
+
+    site = find_site(name)
+    infra.consortium.start_node(site.folder)
+    log = site.work / "node.log"
+    emit({"site": site.id, "log": log}, as_json=as_json, text=f"{site.id}: node runs (log: {log}).")
+
+
+@app.command()
+def disconnect(name: SiteArgument, as_json: AsJson = False) -> None:
+    """Stop the site's node; requests then count the site as absent."""
+    import infra.consortium
+
+    site = find_site(name)
+    stopped = infra.consortium.stop_node(site.folder)
+    text = f"{site.id}: {'stopped' if stopped else 'no node was running'}."
+    emit({"site": site.id, "stopped": stopped}, as_json=as_json, text=text)

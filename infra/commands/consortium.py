@@ -1,0 +1,101 @@
+"""`marmor consortium`: who takes part, and the gateway they meet at."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from infra.commands.site import find_site
+from infra.output import AsJson, emit, table
+
+
+__all__ = ["app"]
+
+app = typer.Typer(help="Set up and run the gateway that sites and analysts meet at.")
+
+Folder = Annotated[Path, typer.Argument(metavar="CONSORTIUM", help="The consortium's folder.")]
+Sites = Annotated[list[str], typer.Argument(metavar="SITE...", help="Folders or names of sites.")]
+Nodes = Annotated[
+    list[str] | None,
+    typer.Option("--site", help="Also the node of this site, when its folder is here; repeatable."),
+]
+
+
+@app.command()
+def init(
+    folder: Folder,
+    host: Annotated[
+        str, typer.Option(help="Name or address the gateway listens on.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Its port.")] = 8443,
+    as_json: AsJson = False,
+) -> None:
+    """Make a consortium's folder: certificates, an empty roster, a first analyst's token."""
+    import infra.consortium
+
+    consortium = infra.consortium.init(folder, host=host, port=port)
+    text = (
+        f"Created a consortium at {consortium.url}.\n"
+        f"Next: `marmor consortium enroll {folder} SITE...`, then "
+        f"`marmor consortium start {folder}`."
+    )
+    emit({"folder": folder, "url": consortium.url}, as_json=as_json, text=text)
+
+
+@app.command()
+def enroll(folder: Folder, sites: Sites, as_json: AsJson = False) -> None:
+    """Give sites their keys, put them on the roster, and let each pin it."""
+    import infra.consortium
+
+    roster = infra.consortium.enroll(folder, [find_site(name).folder for name in sites])
+    data = {"roster": roster.digest, "sites": sorted(roster.sites)}
+    text = f"{len(roster.sites)} sites on the roster, fingerprint {roster.digest[:16]}."
+    emit(data, as_json=as_json, text=text)
+
+
+@app.command("add-analyst")
+def add_analyst(
+    folder: Folder,
+    name: Annotated[str, typer.Argument(help="The analyst's name.")],
+    as_json: AsJson = False,
+) -> None:
+    """Make a token for one more analyst; hand over the file that it names."""
+    import infra.consortium
+
+    path = infra.consortium.add_analyst(folder, name)
+    emit({"analyst": name, "token": path}, as_json=as_json, text=f"Token of {name}: {path}")
+
+
+@app.command()
+def start(folder: Folder, site: Nodes = None, as_json: AsJson = False) -> None:
+    """Start the gateway, and the nodes of sites whose folders are on this machine."""
+    import infra.consortium
+
+    infra.consortium.start(folder)
+    for name in site or ():
+        infra.consortium.start_node(find_site(name).folder)
+    state = infra.consortium.status(folder)
+    text = f"The gateway answers at {state.url} (log: {state.log})."
+    emit({"url": state.url, "log": state.log}, as_json=as_json, text=text)
+
+
+@app.command()
+def stop(folder: Folder, site: Nodes = None, as_json: AsJson = False) -> None:
+    """Stop the nodes named and the gateway."""
+    import infra.consortium
+
+    stopped = {name: infra.consortium.stop_node(find_site(name).folder) for name in site or ()}
+    stopped["gateway"] = infra.consortium.stop(folder)
+    lines = [f"{name}: {'stopped' if was else 'was not running'}" for name, was in stopped.items()]
+    emit(stopped, as_json=as_json, text="\n".join(lines))
+
+
+@app.command()
+def status(folder: Folder, as_json: AsJson = False) -> None:
+    """Show whether the gateway runs, and which sites are connected."""
+    import infra.consortium
+
+    state = infra.consortium.status(folder)
+    data = {"url": state.url, "running": state.pid is not None, "sites": dict(state.sites)}
+    title = f"{state.url}: {'runs' if state.pid is not None else 'is not running'}"
+    emit(data, as_json=as_json, text=table(title, ("site", "node"), sorted(state.sites.items())))

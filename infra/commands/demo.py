@@ -1,0 +1,118 @@
+"""`marmor demo`: try everything on a synthetic consortium."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from infra.environments import ROOT
+from infra.output import AsJson, console, emit
+
+
+if TYPE_CHECKING:
+    from infra.demo.run import Demo
+    from infra.site.airflow import AirflowStack
+
+
+__all__ = ["app"]
+
+app = typer.Typer(help="Try everything on a synthetic consortium.", no_args_is_help=True)
+
+Folder = Annotated[Path, typer.Option(help="Where the demo lives.")]
+DEFAULT = ROOT / "build" / "demo"
+
+
+@app.command()
+def run(
+    folder: Folder = DEFAULT,
+    sites: Annotated[int, typer.Option(help="How many centres.", min=3)] = 5,
+    patients: Annotated[int, typer.Option(help="How many patients each.", min=1)] = 120,
+    seed: Annotated[int, typer.Option(help="Same seed, same patients.")] = 1,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave everything running.")] = False,
+    prepared: Annotated[
+        bool, typer.Option("--prepared", help="Take the centres that are in the folder already.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run the main job: five centres' raw files to three federated answers with pictures."""
+    from infra.demo.run import Demo, run_demo
+    from infra.output import errors
+    from infra.progress import Progress
+
+    demo = Demo(folder.resolve())
+    with Progress(errors if as_json else console) as progress:
+        stack = run_demo(
+            demo,
+            progress,
+            sites=sites,
+            patients=patients,
+            seed=seed,
+            keep=keep,
+            prepared=prepared,
+        )
+    kept = _kept(demo, stack) if keep else {}
+    emit({**_made(demo), **kept}, as_json=as_json, text="\n".join(_lines(_made(demo), kept)))
+
+
+def _made(demo: "Demo") -> dict[str, list[str]]:
+    """Return where results, pictures and reports are."""
+    return {
+        "results": sorted(str(path) for path in demo.results.glob("*.json")),
+        "pictures": sorted(str(path) for path in demo.results.glob("*.png")),
+        "reports": [str(path) for path in demo.reports],
+    }
+
+
+def _kept(demo: "Demo", stack: "AirflowStack") -> dict[str, str]:
+    """Return addresses and the account of what goes on running."""
+    from infra.demo.run import connection
+
+    name, password = stack.account
+    return {"AIRFLOW": stack.url, "USER": name, "PASSWORD": password, **connection(demo)}
+
+
+def _lines(made: dict[str, list[str]], kept: dict[str, str]) -> Iterator[str]:
+    """Say where everything is; what goes on running, how to use it and how to stop it."""
+    for title, paths in made.items():
+        yield f"\n{title.capitalize()}:"
+        yield from (f"  {path}" for path in paths)
+    if kept:
+        user = f"user {kept['USER']}, password {kept['PASSWORD']}"
+        yield f"\nAirflow runs at {kept['AIRFLOW']} ({user})."
+        yield "The federation runs. To ask it yourself:"
+        names = [name for name in kept if name.startswith("MARMOR_")]
+        yield from (f"  export {name}={kept[name]}" for name in names)
+        yield "  marmor query run REQUEST.toml"
+        yield "Stop everything with `marmor demo stop`."
+
+
+@app.command()
+def stop(folder: Folder = DEFAULT, as_json: AsJson = False) -> None:
+    """Stop what `marmor demo run --keep` left running."""
+    from infra.demo.run import Demo, stop_demo
+
+    stop_demo(Demo(folder.resolve()))
+    emit({"stopped": True}, as_json=as_json, text="Stopped.")
+
+
+@app.command()
+def synthesize(
+    out: Annotated[Path, typer.Option(help="The folder to make.")],
+    sites: Annotated[int, typer.Option(help="How many centres.", min=1)] = 5,
+    patients: Annotated[int, typer.Option(help="How many patients each.", min=1)] = 120,
+    seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Make synthetic centres: raw files in five national formats, mappings, and the truth."""
+    from infra.demo.synthesize import synthesize as make
+    from transforms.errors import SetupError
+
+    if out.exists() and any(out.iterdir()):
+        raise SetupError(f"{out}: is not empty; give a new folder")
+    consortium = make(sites=sites, patients=patients, seed=seed, out=out)
+    names = list(consortium.sites)
+    text = (
+        f"Made {', '.join(names)} in {out}; what was made wrong on purpose is in {out / 'truth'}."
+    )
+    emit({"folder": out, "sites": names}, as_json=as_json, text=text)

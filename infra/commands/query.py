@@ -1,0 +1,112 @@
+"""`marmor query`: ask the consortium, read and plot the answers, rehearse."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from federated.client import Client
+from federated.request import load_request
+from federated.results import Result
+from infra.answers import answer, save
+from infra.output import AsJson, console, emit, table
+
+
+__all__ = ["app"]
+
+app = typer.Typer(help="Ask federated questions and publish the answers.", no_args_is_help=True)
+
+RequestFile = Annotated[Path, typer.Argument(metavar="REQUEST", help="A .toml or .json file.")]
+Gateway = Annotated[
+    str, typer.Option(envvar="MARMOR_GATEWAY", help="Address, such as https://gateway:8443.")
+]
+TokenFile = Annotated[
+    Path, typer.Option("--token", envvar="MARMOR_TOKEN", help="The file that holds your token.")
+]
+Ca = Annotated[
+    Path, typer.Option(envvar="MARMOR_CA", help="The consortium's certificate (ca.pem).")
+]
+Out = Annotated[Path | None, typer.Option(help="Write result, PNG and SVG into this folder.")]
+
+
+@app.command()
+def run(
+    request: RequestFile,
+    gateway: Gateway,
+    token: TokenFile,
+    ca: Ca,
+    out: Out = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask a question; the same question of the same releases is answered from the store."""
+    question = load_request(request)
+    with _client(gateway, token, ca) as client:
+        _tell(client.run(question), request.stem, out, as_json=as_json)
+
+
+@app.command()
+def show(
+    digest: Annotated[str, typer.Argument(help="A result's digest, or its first 8 digits.")],
+    gateway: Gateway,
+    token: TokenFile,
+    ca: Ca,
+    out: Out = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show one of your earlier results."""
+    with _client(gateway, token, ca) as client:
+        _tell(client.get(digest), digest[:8], out, as_json=as_json)
+
+
+@app.command("list")
+def list_results(gateway: Gateway, token: TokenFile, ca: Ca, as_json: AsJson = False) -> None:
+    """List your earlier results, newest first."""
+    with _client(gateway, token, ca) as client:
+        results = client.list()
+    rows = [(item["digest"][:12], item["analysis"], item["answered_at"]) for item in results]
+    text = table("Results", ("digest", "analysis", "answered"), rows)
+    emit([dict(item) for item in results], as_json=as_json, text=text)
+
+
+@app.command()
+def rehearse(
+    request: RequestFile,
+    releases: Annotated[
+        list[Path], typer.Argument(metavar="RELEASE...", help="Release folders that you hold.")
+    ],
+    gate: Annotated[
+        Literal["on", "off"], typer.Option(help="off gives exact numbers: you hold the rows.")
+    ] = "on",
+    out: Out = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run a question over release folders in one process: no network, the very same code."""
+    from federated.rehearsal import rehearse as rehearsal
+
+    result = rehearsal(load_request(request), releases, gate=gate)
+    _tell(result, request.stem, out, as_json=as_json)
+
+
+def _client(gateway: str, token: Path, ca: Path) -> Client:
+    """Return a client; a token file that is not there is the user's mistake."""
+    from transforms.errors import ConsortiumError
+
+    try:
+        text = token.read_text(encoding="utf-8")
+    except OSError:
+        raise ConsortiumError(
+            f"{token}: no token to read there; ask the consortium's operator for yours"
+        ) from None
+    return Client(gateway, text, ca=ca)
+
+
+def _tell(result: Result, name: str, out: Path | None, *, as_json: bool) -> None:
+    """Print a result and, when asked, write its files."""
+    if as_json:
+        typer.echo(result.to_json().decode())
+    else:
+        console.print(answer(result))
+    if out is not None:
+        files = save(result, out, name)
+        if not as_json:
+            console.print("Wrote " + ", ".join(str(path) for path in files))

@@ -1,0 +1,262 @@
+"""The main job on a synthetic consortium: raw files to published results, every real part running.
+
+    synthesize ─▶ Airflow, one DAG run per centre ─▶ releases ─▶ gateway and nodes ─▶ three queries
+
+What was started is stopped at the end, after an error and after Ctrl-C, unless it is to be kept.
+"""
+
+import shutil
+import signal
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+import infra.consortium
+from infra.demo.synthesize import synthesize
+from infra.progress import Progress, Step
+from infra.site.airflow import AirflowStack
+from infra.site.client import RunProgress
+from transforms.errors import ConsortiumError, SetupError
+from transforms.site import load_site, site_folders
+
+
+__all__ = ["Demo", "demo_query", "run_demo", "stop_demo"]
+
+REQUESTS = Path(__file__).parent / "requests"
+GATHER_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Demo:
+    """Where the demo's files are, and what to call them."""
+
+    folder: Path
+
+    @property
+    def sites(self) -> Path:
+        """The centres' folders: MARMOR_HOME of the demo."""
+        return self.folder / "sites"
+
+    @property
+    def airflow(self) -> Path:
+        """Airflow's own folder."""
+        return self.folder / "airflow"
+
+    @property
+    def consortium(self) -> Path:
+        """The operator's folder."""
+        return self.folder / "consortium"
+
+    @property
+    def results(self) -> Path:
+        """What the analyst publishes."""
+        return self.folder / "results"
+
+    @property
+    def site_folders(self) -> tuple[Path, ...]:
+        """The folder of each centre."""
+        return site_folders(self.sites)
+
+    @property
+    def reports(self) -> tuple[Path, ...]:
+        """The latest validation report of each centre."""
+        pages = (
+            sorted(folder.glob("reports/*/report.html"), key=lambda page: page.stat().st_mtime)
+            for folder in self.site_folders
+        )
+        return tuple(found[-1] for found in pages if found)
+
+
+def run_demo(
+    demo: Demo,
+    progress: Progress,
+    *,
+    sites: int,
+    patients: int,
+    seed: int,
+    keep: bool = False,
+    prepared: bool = False,
+) -> AirflowStack:
+    """Run the main job in `demo.folder`; return the Airflow stack, which runs only if kept.
+
+    `prepared` takes the centres that stand in the folder already. Raises a UserError when a part
+    fails; by then everything that was started has been stopped.
+    """
+    with _stoppable(), ExitStack() as running:
+        if not prepared:
+            _synthesize(demo, progress, sites, patients, seed)
+        stack = AirflowStack(demo.airflow, demo.sites)
+        _start_airflow(stack, progress, running, keep=keep)
+        _run_centres(stack, demo, progress)
+        if not keep:
+            # Two cores are few: what has done its work makes room for what comes.
+            stack.stop()
+        _start_federation(demo, progress, running, keep=keep)
+        _ask(demo, progress)
+        if keep:
+            running.pop_all()
+    return stack
+
+
+def stop_demo(demo: Demo) -> None:
+    """Stop whatever a kept demo left running."""
+    AirflowStack(demo.airflow, demo.sites).stop()
+    for folder in demo.site_folders:
+        infra.consortium.stop_node(folder)
+    if (demo.consortium / "consortium.toml").exists():
+        infra.consortium.stop(demo.consortium)
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Treat SIGTERM like Ctrl-C, so that what was started is stopped."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _synthesize(demo: Demo, progress: Progress, sites: int, patients: int, seed: int) -> None:
+    """Make the centres anew; refuse to touch a folder that this command did not make."""
+    with progress.run(progress.add(f"Synthesize {sites} centres")) as step:
+        if demo.folder.exists():
+            if not (demo.folder / ".marmor-demo").exists():
+                raise SetupError(f"{demo.folder}: is not a demo's folder; give another --folder")
+            stop_demo(demo)
+            shutil.rmtree(demo.folder)
+        demo.folder.mkdir(parents=True)
+        (demo.folder / ".marmor-demo").touch()
+        synthesize(sites=sites, patients=patients, seed=seed, out=demo.sites)
+        step.at(f"{patients} patients each, seed {seed}")
+
+
+def _start_airflow(
+    stack: AirflowStack, progress: Progress, running: ExitStack, *, keep: bool
+) -> None:
+    """Start Airflow and wait until every centre's DAG is there."""
+    with progress.run(progress.add("Start Airflow")) as step:
+        running.callback(stack.stop)
+        stack.start(detached=keep)
+        stack.wait_ready(on_progress=lambda health: step.at(_health(health)))
+        step.at(stack.url)
+
+
+def _health(components: dict[str, str]) -> str:
+    """Say which components are not healthy yet."""
+    waiting = [name for name, state in components.items() if state != "healthy"]
+    return f"waits for {', '.join(waiting)}" if waiting else "reads the DAGs"
+
+
+def _run_centres(stack: AirflowStack, demo: Demo, progress: Progress) -> None:
+    """Run each centre's DAG to a published release."""
+    with progress.run(progress.add("Run the centres' DAGs")):
+        ids = [load_site(folder).id for folder in demo.site_folders]
+        steps = {site: progress.add(site, indent=1) for site in ids}
+        runs = [stack.trigger(site) for site in ids]
+        for step in steps.values():
+            step.begin()
+        outcomes = stack.wait(runs, lambda states: _show(states, steps, progress))
+    waiting = [outcome.run.site for outcome in outcomes if not outcome.finished]
+    failed = [outcome.run.site for outcome in outcomes if outcome.state == "failed"]
+    if waiting or failed:
+        raise SetupError(
+            f"failed: {', '.join(failed) or 'none'}; waiting for review: "
+            f"{', '.join(waiting) or 'none'}; see {stack.home}/logs and the centres' reports"
+        )
+
+
+def _show(states: Sequence[RunProgress], steps: dict[str, Step], progress: Progress) -> None:
+    """Show at which stage each centre is, and what each stage took."""
+    for state in states:
+        step = steps[state.run.site]
+        if state.finished and step.seconds is None:
+            stages = [f"{name} {seconds:.1f}" for name, seconds in state.seconds.items()]
+            step.at(" · ".join(stages))
+            progress.finish(step, "done" if state.state == "success" else "failed")
+        elif not state.finished:
+            step.at(state.stage or "")
+
+
+def _start_federation(demo: Demo, progress: Progress, running: ExitStack, *, keep: bool) -> None:
+    """Make certificates and keys, start the gateway and a node per centre, wait for all."""
+    with progress.run(progress.add("Start the federation")) as step:
+        if not (demo.consortium / "consortium.toml").exists():
+            infra.consortium.init(demo.consortium, port=_free_port())
+        infra.consortium.enroll(demo.consortium, demo.site_folders)
+        running.callback(infra.consortium.stop, demo.consortium)
+        step.at("gateway")
+        infra.consortium.start(demo.consortium, tied=not keep)
+        for folder in demo.site_folders:
+            running.callback(infra.consortium.stop_node, folder)
+            infra.consortium.start_node(folder, tied=not keep)
+        _gather(demo, step)
+
+
+def _gather(demo: Demo, step: Step) -> None:
+    """Wait until every node is connected."""
+    deadline = time.monotonic() + GATHER_SECONDS
+    while time.monotonic() < deadline:
+        states = infra.consortium.status(demo.consortium).sites
+        online = sum(state == "online" for state in states.values())
+        step.at(f"{online} of {len(states)} nodes online")
+        if online == len(states):
+            return
+        time.sleep(0.3)
+    raise ConsortiumError(
+        f"not every node came online; see {demo.consortium} and sites/*/work/node.log"
+    )
+
+
+def _ask(demo: Demo, progress: Progress) -> None:
+    """Ask the three questions as an analyst would, and write results and pictures."""
+    with progress.run(progress.add("Ask three questions")):
+        for request in sorted(REQUESTS.glob("*.toml")):
+            with progress.run(progress.add(request.stem, indent=1)) as step:
+                step.at(demo_query(demo, request))
+
+
+def demo_query(demo: Demo, request: Path) -> str:
+    """Ask one question of a running demo; return what to say about the answer."""
+    # The client and the plots belong to the federation environment.
+    import os
+    import subprocess
+
+    from infra.environments import ROOT, python
+
+    arguments = ["query", "run", str(request), "--out", str(demo.results), "--json"]
+    started = time.monotonic()
+    done = subprocess.run(
+        [str(python("federation")), "-m", "infra.cli", *arguments],
+        cwd=ROOT,
+        env={**os.environ, **connection(demo)},
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        raise ConsortiumError(done.stderr.replace("marmor: ", "").strip())
+    return f"{time.monotonic() - started:.1f} s with plot"
+
+
+def connection(demo: Demo) -> dict[str, str]:
+    """Return the variables that an analyst of the demo sets."""
+    return {
+        "MARMOR_GATEWAY": infra.consortium.status(demo.consortium).url,
+        "MARMOR_TOKEN": str(demo.consortium / "tokens" / "analyst.token"),
+        "MARMOR_CA": str(demo.consortium / "certificates" / "ca.pem"),
+    }
+
+
+def _free_port() -> int:
+    """Return a loopback port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,153 @@
+"""Bad input: a clear message, an exit code of its own, nothing lost, the last release in place."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.conftest import Typed
+
+
+Marmor = Callable[..., Typed]
+Centre = Callable[[str], Path]
+
+
+def assert_told(typed: Typed, code: int, *words: str) -> None:
+    """The command failed with `code` and one line per problem that has all `words`."""
+    assert typed.code == code, typed.err or typed.out
+    assert "Traceback" not in typed.err
+    assert all(line.startswith("marmor: ") for line in typed.err.splitlines())
+    for word in words:
+        assert word in typed.err
+
+
+def release_of(folder: Path) -> str:
+    """Return the current release's id, after checking that it is whole."""
+    return (folder / "CURRENT").read_text().strip()
+
+
+@pytest.fixture
+def published(marmor: Marmor, centre: Centre) -> Callable[[str], tuple[Path, str]]:
+    """Run a copied centre once, so that there is a last good release to lose."""
+
+    def run(name: str) -> tuple[Path, str]:
+        folder = centre(name)
+        typed = marmor("site", "run", folder)
+        assert typed.code == 0, typed.err
+        return folder, release_of(folder)
+
+    return run
+
+
+def assert_kept(marmor: Marmor, folder: Path, release: str) -> None:
+    """The last good release is current and intact."""
+    assert release_of(folder) == release
+    assert marmor("site", "verify", folder).code == 0
+
+
+def test_a_file_of_the_wrong_format(marmor: Marmor, published: Callable) -> None:
+    folder, release = published("ulm")
+    path = next((folder / "inbox").glob("*.csv"))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 20)
+    assert_told(marmor("site", "run", folder), 10, path.name)
+    assert path.exists()
+    assert_kept(marmor, folder, release)
+
+
+def test_an_unreadable_workbook(marmor: Marmor, published: Callable) -> None:
+    folder, release = published("lyon")
+    path = next((folder / "inbox").glob("*.xlsx"))
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    assert_told(marmor("site", "run", folder), 10, path.name)
+    assert_kept(marmor, folder, release)
+
+
+def test_an_unknown_column(marmor: Marmor, published: Callable) -> None:
+    folder, release = published("ulm")
+    path = sorted((folder / "inbox").glob("*.csv"))[0]
+    lines = path.read_text("cp1252").splitlines()
+    spoiled = [line + (";Neue Spalte" if index == 0 else ";x") for index, line in enumerate(lines)]
+    path.write_text("\n".join(spoiled) + "\n", "cp1252")
+    assert_told(marmor("site", "run", folder), 11, "Neue Spalte", "ignore")
+    assert_kept(marmor, folder, release)
+
+
+def test_an_unknown_code_in_the_mapping(marmor: Marmor, published: Callable) -> None:
+    folder, release = published("leiden")
+    path = folder / "mapping" / "values.csv"
+    text = path.read_text("utf-8")
+    assert ",female," in text
+    path.write_text(text.replace(",female,", ",femail,", 1), "utf-8")
+    assert_told(marmor("site", "run", folder), 11, "femail", "female", "sex_at_birth")
+    assert_kept(marmor, folder, release)
+
+
+def test_an_unknown_code_in_the_data(marmor: Marmor, published: Callable) -> None:
+    """Rows with a code that no mapping row knows are rejected; too many make the run wait."""
+    folder, release = published("leiden")
+    path = folder / "mapping" / "values.csv"
+    lines = path.read_text("utf-8").splitlines()
+    kept = [line for line in lines if ",female," not in line]
+    assert len(kept) < len(lines)
+    path.write_text("\n".join(kept) + "\n", "utf-8")
+    typed = marmor("site", "run", folder)
+    assert_told(typed, 14, "leiden", "marmor quality accept")
+    report = marmor("quality", "report", folder, "--json")
+    assert "unknown_code" in report.out
+    assert_kept(marmor, folder, release)
+
+
+def test_a_release_with_a_changed_byte(marmor: Marmor, published: Callable) -> None:
+    folder, release = published("ulm")
+    path = folder / "releases" / release / "tables" / "fracture.parquet"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.chmod(0o644)
+    path.write_bytes(bytes(content))
+    assert_told(marmor("site", "verify", folder), 13, "fracture.parquet", release)
+
+
+def test_a_request_with_an_unknown_variable(
+    marmor: Marmor, published: Callable, tmp_path: Path
+) -> None:
+    folder, release = published("ulm")
+    request = tmp_path / "request.toml"
+    request.write_text(
+        'version = 1\nanalysis = "crosstab"\nview = "person"\nvariables = ["gene_grup", "hsct"]\n'
+    )
+    typed = marmor("query", "rehearse", request, folder / "releases" / release)
+    assert_told(typed, 20, "gene_grup", "gene_group")
+
+
+def test_a_site_that_does_not_exist(marmor: Marmor, tmp_path: Path) -> None:
+    assert_told(marmor("site", "run", tmp_path / "nowhere"), 30, "nowhere", "site init")
+
+
+def test_an_empty_inbox(marmor: Marmor, published: Callable) -> None:
+    folder, release = published("odense")
+    shutil.rmtree(folder / "inbox")
+    (folder / "inbox").mkdir()
+    assert_told(marmor("site", "run", folder), 10, "inbox")
+    assert_kept(marmor, folder, release)
+
+
+def test_every_reporting_command_speaks_json(marmor: Marmor, published: Callable) -> None:
+    folder, release = published("torino")
+    for arguments in (
+        ("site", "status", folder),
+        ("site", "releases", folder),
+        ("site", "verify", folder),
+        ("site", "run", folder),
+        ("quality", "report", folder),
+        ("dictionary", "show"),
+        ("dictionary", "show", "person"),
+        ("dictionary", "show", "view:person"),
+        ("dictionary", "show", "sex"),
+    ):
+        typed = marmor(*arguments, "--json")
+        assert typed.code == 0, (arguments, typed.err)
+        json.loads(typed.out)
+    assert release in marmor("site", "releases", folder).out
