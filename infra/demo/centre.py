@@ -1,0 +1,54 @@
+"""What the demo knows of a centre: who it is, what it records, how it exports and maps it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from infra.demo.columns import Array, Patients
+from infra.demo.findings import FINDINGS
+from infra.demo.mapping_book import MappingBook
+from infra.demo.raw import Place, spread
+
+
+__all__ = ["Centre", "first_scans", "one_per_patient", "statuses"]
+
+
+@dataclass(frozen=True)
+class Centre:
+    """One way of exporting. `export` writes files into an inbox and says where each row went."""
+
+    id: str
+    name: str
+    country: str
+    language: str
+    prefix: str
+    severity: float
+    workbook: bool
+    records: Callable[[Patients], Patients]
+    export: Callable[[Patients, Path], Mapping[str, Place]]
+    mapping: Callable[[], MappingBook]
+
+
+def one_per_patient(patients: Patients, table: str, column: str) -> Array:
+    """Return a column of a table with at most one row per patient, laid out by patient."""
+    rows = patients[table]
+    return spread(len(patients.person), rows["person"], rows[column])
+
+
+def statuses(patients: Patients) -> Mapping[str, Array]:
+    """Return HPO id → status by patient; "" where nothing is recorded."""
+    rows, size = patients["complication"], len(patients.person)
+    return {
+        hpo: spread(size, rows["person"][rows["hpo"] == hpo], rows["status"][rows["hpo"] == hpo])
+        for hpo in FINDINGS
+    }
+
+
+def first_scans(patients: Patients) -> Patients:
+    """Return the patients with their first densitometry alone, as a centre that keeps one."""
+    scans = patients["bmd"]
+    first = np.full(len(patients.person), np.datetime64("9999-12-31"))
+    np.minimum.at(first, scans["person"], scans["date"])
+    return patients.only("bmd", scans["date"] == first[scans["person"]])

@@ -1,0 +1,11 @@
+"""The five ways in which the demo's centres export the same kind of truth."""
+
+from collections.abc import Mapping
+
+from infra.demo.centre import Centre
+from infra.demo.centres import lyon, ulm
+
+
+__all__ = ["CENTRES"]
+
+CENTRES: Mapping[str, Centre] = {module.CENTRE.id: module.CENTRE for module in (lyon, ulm)}
