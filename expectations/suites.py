@@ -21,7 +21,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from transforms.dictionary import DICTIONARY, Dictionary, Field, Range, Table
 from transforms.errors import DictionaryError, raise_all
@@ -327,9 +327,7 @@ def plausibility() -> tuple[Expectation, ...]:
 def read_plausibility(folder: Path, dictionary: Dictionary) -> tuple[Expectation, ...]:
     """Read every `<table>.toml` of `folder`; see `plausibility` for what it refuses."""
     entries = [
-        (path.stem, entry)
-        for path in sorted(folder.glob("*.toml"))
-        for entry in tomllib.loads(path.read_text(encoding="utf-8"))["expectation"]
+        (path.stem, entry) for path in sorted(folder.glob("*.toml")) for entry in _entries(path)
     ]
     problems = [
         problem for table, entry in entries for problem in _problems(table, entry, dictionary)
@@ -338,6 +336,17 @@ def read_plausibility(folder: Path, dictionary: Dictionary) -> tuple[Expectation
     problems += [f"plausibility: id {one} is used twice" for one in set(ids) if ids.count(one) > 1]
     raise_all(DictionaryError, sorted(problems))
     return tuple(_plausible(table, entry) for table, entry in entries)
+
+
+def _entries(path: Path) -> list[dict[str, Any]]:
+    """Return the entries of one file."""
+    try:
+        entries: list[dict[str, Any]] = tomllib.loads(path.read_text(encoding="utf-8")).get(
+            "expectation", []
+        )
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise DictionaryError(f"plausibility/{path.name}: not a TOML file ({error})") from None
+    return entries
 
 
 def _problems(table: str, entry: Mapping[str, Any], dictionary: Dictionary) -> Iterator[str]:
@@ -352,7 +361,9 @@ def _problems(table: str, entry: Mapping[str, Any], dictionary: Dictionary) -> I
     for name in entry.get("fields", ()):
         if name not in known:
             yield f"{place}: {table} has no field called {name}"
-    if not 0 <= entry.get("threshold", 1) <= 1:
+    if entry.get("severity", "info") not in get_args(Severity):
+        yield f"{place}: severity must be one of {', '.join(get_args(Severity))}"
+    if not 0 < entry.get("threshold", 1) <= 1:
         yield f"{place}: threshold must be a share between 0 and 1"
 
 
