@@ -71,7 +71,7 @@ def fingerprint(folder: Path) -> tuple[str, float]:
         (str(path), path.stat())
         for part in ("inbox", "mapping")
         for path in (folder / part).rglob("*")
-        if path.is_file() and not path.name.startswith(".")
+        if path.is_file() and not path.name.startswith((".", "~$"))
     )
     if not any(Path(name).is_relative_to(folder / "inbox") for name, _ in files):
         return "", 0.0
@@ -80,13 +80,16 @@ def fingerprint(folder: Path) -> tuple[str, float]:
     return digest, max(stat.st_mtime for _, stat in files)
 
 
-def take_up(folder: Path) -> None:
+def take_up(folder: Path) -> bool:
     """Record that the present state is being worked on, so that the watcher keeps quiet.
 
     Also when that work fails later: only a change, the schedule or a person starts it again.
+    Returns whether the inbox holds any file.
     """
+    state, _ = fingerprint(folder)
     seen = folder / SEEN
     seen.parent.mkdir(parents=True, exist_ok=True)
     draft = seen.with_name(f".inbox.seen.{os.getpid()}")
-    draft.write_text(fingerprint(folder)[0], encoding="ascii")
+    draft.write_text(state, encoding="ascii")
     draft.replace(seen)
+    return bool(state)

@@ -45,6 +45,7 @@ wrong and what to do. Mend it and trigger again. The last good release stays in 
 one is complete. No value from a record is ever shown here.
 """
 
+EMPTY = "the inbox is empty"
 NOTHING_NEW = "nothing new in the inbox or the mapping"
 OVERTAKEN = "a newer delivery was published before anybody decided"
 REVIEW_SECONDS = 60 * 24 * 3600.0
@@ -65,14 +66,15 @@ KILLED_TASKS_ARE_TRIED_AGAIN = {
 def collect(folder: str) -> str:
     """Fingerprint the inbox and the mapping.
 
-    **Skipped** when that very content is already the current release, waits for a reviewer or was
-    sent back: the log says which. **Fails** when `site.toml` or the inbox cannot be read: the log
-    names the line or the file.
+    **Skipped** when the inbox is empty, or when its very content is already the current release,
+    waits for a reviewer or was sent back: the log says which. **Fails** when `site.toml`, the inbox
+    or the mapping cannot be read: the log names the line or the file.
     """
     from dags.pending import held_back
     from transforms.collect import collect
 
-    take_up(Path(folder))
+    if not take_up(Path(folder)):
+        raise AirflowSkipException(EMPTY)
     batch = discreetly(collect, folder)
     reason = discreetly(held_back, folder, batch.run_id) if batch.new else NOTHING_NEW
     if reason:

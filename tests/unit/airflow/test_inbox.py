@@ -62,7 +62,7 @@ def test_a_copy_under_way_is_not_announced(folder: Path) -> None:
 
 def test_what_was_taken_up_is_silent_until_it_changes(folder: Path) -> None:
     deliver(folder)
-    take_up(folder)
+    assert take_up(folder)
     assert events(folder) == 0
     deliver(folder, "mapping/values.csv", age=50)
     assert events(folder) == 1
@@ -70,7 +70,9 @@ def test_what_was_taken_up_is_silent_until_it_changes(folder: Path) -> None:
 
 def test_hidden_files_do_not_count(folder: Path) -> None:
     deliver(folder, "inbox/.patients.csv.part")
+    deliver(folder, "inbox/~$patients.xlsx")
     assert fingerprint(folder)[0] == ""
+    assert not take_up(folder)
 
 
 def test_airflow_can_store_the_watcher(folder: Path) -> None:
