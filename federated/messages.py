@@ -174,7 +174,7 @@ class Revealed:
 
 @dataclass(frozen=True)
 class Refused:
-    """A rule says no. `rule` is a key of `federated.site.RULES`; no count is ever told."""
+    """A rule says no. `rule` is a key of `federated.refusals.RULES`; no count is ever told."""
 
     rule: str
 

@@ -6,32 +6,105 @@ another process without keys and without network (`federated.tally.tally` does t
 
 How a transport uses it: one `SiteParty` per node process, kept for as long as the process lives
 (conversations are held in memory), and for every blob that arrives
-`reply = party.handle_bytes(blob)`, sent back as it is. `handle_bytes` and `handle` never raise; calls
-from several threads are taken one after the other.
+`reply = party.handle_bytes(blob)`, sent back as it is. `handle_bytes` and `handle` never raise;
+calls from several threads are taken one after the other. A message that arrives twice gets the
+same reply twice.
 """
 
+import hashlib
+import importlib.metadata
+import logging
+import secrets
+import threading
+import traceback
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import singledispatchmethod
 from pathlib import Path
 from typing import TypeAlias
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from federated.messages import Message, Reply
-from federated.policy import Policy
+from federated.conversation import broadcast_digest, query_context
+from federated.disclosure import table_problems
+from federated.ledger import Ledger, Spending, SpentError
+from federated.messages import (
+    Announced,
+    Continue,
+    Contribute,
+    Contributed,
+    Endorsed,
+    Failed,
+    Hello,
+    Masked,
+    Message,
+    MessageError,
+    Open,
+    Present,
+    Refused,
+    Reply,
+    Revealed,
+    Settle,
+    Unmask,
+    decode,
+    encode,
+)
+from federated.policy import Policy, parse_policy
+from federated.refusals import FAILURES
+from federated.request import Request, parse_request
+from federated.ring import Limbs, pack
 from federated.roster import Roster
-from federated.statistics import Blocks, Broadcast
+from federated.secure_sum import Party, ProtocolError
+from federated.statistics import Blocks, Broadcast, check_blocks
+from transforms.dictionary import DICTIONARY
+from transforms.errors import RefusedError, RequestError
 
 
-__all__ = ["RULES", "Compute", "SiteParty"]
+__all__ = ["Compute", "SiteParty"]
 
-# compute(canonical request as a mapping, broadcast, release id) → the site's plain blocks
+# compute(the request as plain JSON values, broadcast, release id) → the site's plain blocks
 Compute: TypeAlias = Callable[[Mapping[str, object], Broadcast, str], Blocks]
 
-RULES: Mapping[str, str] = {}
+MOST_SESSIONS = 64
+_log = logging.getLogger("marmor.site")
+
+
+class _RefusalError(Exception):
+    """Ends the handling of a message with Refused(rule)."""
+
+    def __init__(self, rule: str) -> None:
+        super().__init__(rule)
+        self.rule = rule
+
+
+class _FailureError(Exception):
+    """Ends the handling of a message with Failed(code, reference)."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+@dataclass
+class _Session:
+    """One conversation: the checked question, the party in its secure sum, and where it stands."""
+
+    request: Request
+    release: str
+    party: Party
+    round: int = 0
+    binding: bytes = b""
+    survivors: tuple[str, ...] = ()
+    replies: dict[bytes, Reply] = field(default_factory=dict)
 
 
 class SiteParty:
-    """One site's party in every query, under its own key, roster, policy and ledger."""
+    """One site's party in every query, under its own key, roster, policy and ledger.
+
+    `release_id()` gives the current release, None before the first; a query is answered from the
+    release that was current when it was opened.
+    """
 
     def __init__(
         self,
@@ -43,12 +116,199 @@ class SiteParty:
         compute: Compute,
         release_id: Callable[[], str | None],
     ) -> None:
-        raise NotImplementedError
+        self._site = site_id
+        self._identity = identity_key
+        self._roster = roster
+        self._policy = policy
+        self._ledger = Ledger(ledger_folder)
+        self._compute = compute
+        self._release_id = release_id
+        self._sessions: OrderedDict[str, _Session] = OrderedDict()
+        self._lock = threading.Lock()
 
     def handle_bytes(self, data: bytes) -> bytes:
         """Decode, handle, encode. Anything that goes wrong becomes an encoded Failed."""
-        raise NotImplementedError
+        try:
+            message = decode(data)
+        except MessageError:
+            return encode(Failed("garbled", secrets.token_hex(4)))
+        return encode(self.handle(message))  # type: ignore[arg-type]
 
     def handle(self, message: Message) -> Reply:
         """Answer one message; refuse by rule, fail by code, never raise."""
-        raise NotImplementedError
+        with self._lock:
+            try:
+                return self._answer_once(message)
+            except (_RefusalError, SpentError) as refusal:
+                return Refused(refusal.rule)
+            except ProtocolError as error:
+                _log.warning("left a conversation: %s", error.rule)
+                return Refused("protocol")
+            except _FailureError as failure:
+                return self._failed(failure, failure.code)
+            except Exception as error:
+                return self._failed(error, "internal")
+
+    def _failed(self, error: BaseException, code: str) -> Failed:
+        """Note where an error came from, but not its text, which may quote a cell."""
+        reference = secrets.token_hex(4)
+        cause = error.__cause__ or error
+        frames = traceback.extract_tb(cause.__traceback__)
+        where = " < ".join(f"{frame.name}:{frame.lineno}" for frame in reversed(frames))
+        _log.error("%s %s: %s at %s", reference, code, type(cause).__name__, where)
+        return Failed(code, reference)
+
+    def _answer_once(self, message: Message) -> Reply:
+        """Answer, or repeat the reply when the very same message was answered before."""
+        session = self._sessions.get(getattr(message, "session", ""))
+        if session is None or isinstance(message, Open):
+            return self._answer(message)
+        name = hashlib.sha256(encode(message)).digest()
+        if name not in session.replies:
+            session.replies[name] = self._answer(message)
+        return session.replies[name]
+
+    @singledispatchmethod
+    def _answer(self, message: object) -> Reply:
+        """Answer by the message's type; a reply is not something a site is asked."""
+        raise _RefusalError("protocol")
+
+    @_answer.register
+    def _hello(self, message: Hello) -> Reply:
+        return Present(
+            site=self._site,
+            release=self._release_id() or "",
+            versions={
+                "marmor": importlib.metadata.version("marmor"),
+                "dictionary": DICTIONARY.version,
+            },
+            roster=self._roster.digest,
+            policy=self._policy.digest,
+        )
+
+    @_answer.register
+    def _open(self, message: Open) -> Reply:
+        if message.session in self._sessions:
+            raise _RefusalError("protocol")
+        if message.roster != self._roster.digest or self._site not in self._roster.sites:
+            raise _RefusalError("roster_differs")
+        if message.dictionary != DICTIONARY.version:
+            raise _RefusalError("dictionary_differs")
+        policy = self._accepted_policy(message.policy)
+        request = self._accepted_request(message.request)
+        release = self._release_id()
+        if release is None:
+            raise _RefusalError("no_release")
+        self._ledger.check_budget(request.digest, release, self._policy.max_queries_per_day)
+        context = query_context(
+            message.session, request.digest, policy.digest, message.roster, message.dictionary
+        )
+        party = Party(
+            self._site,
+            self._identity,
+            self._roster,
+            context=context,
+            release=release,
+            rounds=request.definition.rounds,
+            minimum=max(policy.min_sites, request.minimum_sites),
+        )
+        self._sessions[message.session] = _Session(request, release, party)
+        while len(self._sessions) > MOST_SESSIONS:
+            self._sessions.popitem(last=False)
+        return Announced(message.session, party.announce())
+
+    @_answer.register
+    def _contribute(self, message: Contribute) -> Reply:
+        session = self._session(message.session)
+        shares = session.party.share(message.announcements)
+        return Contributed(message.session, shares, self._mask(session, 1, {}))
+
+    @_answer.register
+    def _continue(self, message: Continue) -> Reply:
+        session = self._session(message.session)
+        masked = self._mask(session, message.round, message.broadcast)
+        return Masked(message.session, message.round, masked)
+
+    @_answer.register
+    def _settle(self, message: Settle) -> Reply:
+        session = self._session(message.session)
+        self._check_round(session, message.round)
+        survivors = tuple(sorted(message.survivors))
+        if message.round == 1:
+            session.party.receive(message.inbox)
+        elif survivors != session.survivors:
+            # Two rounds over different sites could be subtracted from each other.
+            raise _RefusalError("second_survivors")
+        self._ledger.check_spend(self._spending(session, survivors))
+        signature = session.party.endorse(message.round, survivors, session.binding)
+        session.survivors = survivors
+        return Endorsed(message.session, message.round, signature)
+
+    @_answer.register
+    def _unmask(self, message: Unmask) -> Reply:
+        session = self._session(message.session)
+        self._check_round(session, message.round)
+        shares = session.party.reveal(message.round, message.signatures)
+        # On the disk before the shares leave: a crash may lose an answer, never the memory of one.
+        self._ledger.spend(self._spending(session, session.survivors))
+        return Revealed(message.session, message.round, shares)
+
+    def _spending(self, session: _Session, survivors: tuple[str, ...]) -> Spending:
+        """What the ledger remembers of an unmasking."""
+        return Spending(
+            question=session.request.digest,
+            release=session.release,
+            round=session.round,
+            roster=self._roster.digest,
+            survivors=survivors,
+            broadcast=session.binding.hex(),
+        )
+
+    def _mask(self, session: _Session, number: int, broadcast: Broadcast) -> Limbs:
+        """Compute the site's blocks for a round and put the round's masks on them."""
+        if number != session.round + 1:
+            raise _RefusalError("protocol")
+        request = session.request
+        shapes = request.definition.shapes(request.design, broadcast)
+        try:
+            blocks = self._compute(request.to_mapping(), broadcast, session.release)
+            check_blocks(blocks, shapes)
+            vector = pack(blocks)
+        except Exception as error:
+            code = str(getattr(error, "code", ""))
+            raise _FailureError(code if code in FAILURES else "tally_failed") from error
+        session.round, session.binding = number, broadcast_digest(broadcast)
+        return session.party.mask(number, vector)
+
+    def _session(self, name: str) -> _Session:
+        """Return the conversation called `name`."""
+        if name not in self._sessions:
+            raise _RefusalError("unknown_session")
+        return self._sessions[name]
+
+    def _check_round(self, session: _Session, number: int) -> None:
+        """Refuse a message about any round but the current one."""
+        if number != session.round:
+            raise _RefusalError("protocol")
+
+    def _accepted_policy(self, values: Mapping[str, object]) -> Policy:
+        """Return the coordinator's policy when it is at least as strict as the site's own."""
+        if dict(values) == dict(self._policy.canonical()):
+            return self._policy
+        try:
+            policy = parse_policy(values)
+        except RefusedError:
+            raise _RefusalError("policy_too_lax") from None
+        if policy.laxer_than(self._policy):
+            raise _RefusalError("policy_too_lax")
+        return policy
+
+    def _accepted_request(self, values: Mapping[str, object]) -> Request:
+        """Return the request when this site's dictionary knows it and its policy allows it."""
+        try:
+            request = parse_request(values)
+        except RequestError:
+            raise _RefusalError("request_unknown") from None
+        if table_problems(request.definition.table(request.design), self._policy):
+            raise _RefusalError("table_too_large")
+        return request

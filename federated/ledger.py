@@ -1,0 +1,205 @@
+"""The memory of what was asked and answered: append-only, hash-chained, written before the answer.
+
+One JSON line per entry: {"seq", "time", "event", "body", "prev", "hash"}, where `hash` is SHA-256
+over the canonical entry without it and `prev` is the hash before. A changed, removed or inserted
+line breaks the chain, and a site with a broken ledger refuses every query. Bodies hold digests,
+site and release ids; never a count, never a value.
+
+Any number of processes may use one ledger: a lock file lets one write at a time, and each reads
+what the others wrote before it decides.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from transforms.errors import ConsortiumError
+
+
+__all__ = ["Entry", "Ledger", "Spending", "SpentError"]
+
+Entry = Mapping[str, object]
+FIRST = "0" * 64
+
+
+class SpentError(Exception):
+    """What was answered before forbids this answer; `rule` is a fixed word."""
+
+    def __init__(self, rule: str) -> None:
+        super().__init__(rule)
+        self.rule = rule
+
+
+def _now() -> datetime:
+    """The present, in UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Spending:
+    """One unmasking: which question, from which release, to whom, and over which broadcast."""
+
+    question: str
+    release: str
+    round: int
+    roster: str
+    survivors: tuple[str, ...]
+    broadcast: str
+
+    def same_question(self, body: Mapping[str, object]) -> bool:
+        """Whether a ledger entry is about the same question to the same release."""
+        return (body["question"], body["release"]) == (self.question, self.release)
+
+
+class Ledger:
+    """The ledger in `folder`, made when it is not there."""
+
+    def __init__(self, folder: Path, now: Callable[[], datetime] = _now) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.path = folder / "ledger.jsonl"
+        self._lock_path = folder / "ledger.lock"
+        self._now = now
+        self._thread_lock = threading.RLock()
+        self._entries: list[Entry] = []
+        self._read_to = 0
+        self._head = FIRST
+        self._held = 0  # depth of nested use; the file lock belongs to the outermost
+        with self._locked():
+            pass
+
+    def entries(self) -> tuple[Entry, ...]:
+        """Return all entries, checked; ConsortiumError when the chain is broken."""
+        with self._locked():
+            return tuple(self._entries)
+
+    def append(self, event: str, body: Mapping[str, object]) -> None:
+        """Write one entry and force it to the disk."""
+        with self._locked():
+            self._append(event, body)
+
+    def check_budget(self, question: str, release: str, most_per_day: int) -> None:
+        """Raise SpentError when a new question would exceed today's budget.
+
+        A question that this release answered before is free: it can only be answered alike.
+        """
+        today = self._now().date().isoformat()
+        with self._locked():
+            spent = [_body(entry) for entry in self._entries if entry["event"] == "spent"]
+            if any((b["question"], b["release"]) == (question, release) for b in spent):
+                return
+            asked = {
+                (_body(entry)["question"], _body(entry)["release"])
+                for entry in self._entries
+                if entry["event"] == "spent" and str(entry["time"]).startswith(today)
+            }
+        if len(asked) >= most_per_day:
+            raise SpentError("budget_spent")
+
+    def check_spend(self, spending: "Spending") -> bool:
+        """Whether an unmasking would be new; SpentError when an earlier one forbids it.
+
+        One question to one release is answered to one roster and one set of survivors, and each
+        of its rounds to one broadcast: the difference of two answers would be one site's own. The
+        session is no part of the key, so that asking again does not start afresh.
+        """
+        with self._locked():
+            earlier = [_body(e) for e in self._entries if e["event"] == "spent"]
+        same = [e for e in earlier if spending.same_question(e)]
+        if any(e["roster"] != spending.roster for e in same):
+            raise SpentError("second_roster")
+        if any(e["survivors"] != list(spending.survivors) for e in same):
+            raise SpentError("second_survivors")
+        this_round = [e for e in same if e["round"] == spending.round]
+        if any(e["broadcast"] != spending.broadcast for e in this_round):
+            raise SpentError("second_broadcast")
+        return not this_round
+
+    def spend(self, spending: "Spending") -> None:
+        """Record an unmasking before it happens; SpentError as in `check_spend`."""
+        with self._locked():
+            if self.check_spend(spending):
+                self._append("spent", asdict(spending))
+
+    def _append(self, event: str, body: Mapping[str, object]) -> None:
+        """Write under the lock; the entry is in memory only once it is on the disk."""
+        entry: dict[str, object] = {
+            "seq": len(self._entries),
+            "time": self._now().isoformat(timespec="seconds"),
+            "event": event,
+            "body": body,
+            "prev": self._head,
+        }
+        entry["hash"] = _hash(entry)
+        line = _canonical(entry) + b"\n"
+        descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            os.write(descriptor, line)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        self._refresh()
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Hold the ledger alone, having read what others appended."""
+        with self._thread_lock, self._lock_path.open("a") as lock:
+            if not self._held:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                self._refresh()
+            self._held += 1
+            try:
+                yield
+            finally:
+                self._held -= 1
+
+    def _refresh(self) -> None:
+        """Read and check the lines after the last one known."""
+        size = self.path.stat().st_size if self.path.exists() else 0
+        if size < self._read_to:
+            raise ConsortiumError(f"{self.path}: the ledger became shorter; restore it")
+        if size == self._read_to:
+            return
+        with self.path.open("rb") as file:
+            file.seek(self._read_to)
+            data = file.read()
+        for line in data.splitlines(keepends=True):
+            self._take(line)
+
+    def _take(self, line: bytes) -> None:
+        """Check one line against the chain and keep it."""
+        try:
+            entry = json.loads(line)
+            claimed = entry.pop("hash")
+            linked = entry["prev"] == self._head and entry["seq"] == len(self._entries)
+            intact = linked and line.endswith(b"\n") and claimed == _hash(entry)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            intact = False
+        if not intact:
+            where = f"{self.path}: line {len(self._entries) + 1}"
+            raise ConsortiumError(f"{where} was changed or cut off; restore the ledger")
+        self._entries.append({**entry, "hash": claimed})
+        self._head = claimed
+        self._read_to += len(line)
+
+
+def _body(entry: Entry) -> Mapping[str, object]:
+    """The entry's body."""
+    body = entry["body"]
+    return body if isinstance(body, Mapping) else {}
+
+
+def _canonical(entry: Mapping[str, object]) -> bytes:
+    """One line of canonical JSON."""
+    return json.dumps(entry, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _hash(entry: Mapping[str, object]) -> str:
+    """SHA-256 of an entry without its own hash."""
+    return hashlib.sha256(b"marmor/ledger/1\n" + _canonical(entry)).hexdigest()

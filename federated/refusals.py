@@ -1,0 +1,36 @@
+"""The fixed words a site may answer with, and what each means: the same text for everybody."""
+
+from collections.abc import Mapping
+
+
+__all__ = ["FAILURES", "RULES"]
+
+# Why a site says no, and what can be done about it. Shown to the analyst, the same text for all.
+RULES: Mapping[str, str] = {
+    "roster_differs": "the site has pinned another roster; compare fingerprints, then pin again",
+    "dictionary_differs": "the site runs another version of the data dictionary; upgrade one side",
+    "policy_too_lax": "the site's own policy is stricter; ask under a policy at least as strict",
+    "request_unknown": "the site does not know the analysis, view, variable or level asked for",
+    "table_too_large": "more variables or cells than the site's policy allows; drop a variable",
+    "no_release": "the site has published no release yet",
+    "budget_spent": "the site has answered its most questions for today; ask again tomorrow",
+    "second_roster": "this release has answered the question to another roster",
+    "second_survivors": "this release has answered the question together with other sites; "
+    "use that answer, or wait for those sites or the next release",
+    "second_broadcast": "this release has answered this round of the question differently",
+    "unknown_session": "the site does not know the conversation; it may have restarted: ask again",
+    "protocol": "the coordinator did not keep to the protocol; the site has left the conversation",
+}
+
+FAILURES: Mapping[str, str] = {
+    "garbled": "the site could not read the message",
+    "view_missing": "the release lacks the analysis view",
+    "view_unreadable": "the analysis view cannot be read; verify the release",
+    "view_differs": "the analysis view does not have the dictionary's columns",
+    "unknown_code": "the analysis view holds a value outside its code list",
+    "query_failed": "the cohort could not be selected",
+    "timeout": "the site's statistics took too long",
+    "crashed": "the site's statistics ended early, mostly for want of memory",
+    "tally_failed": "the site's statistics could not be computed",
+    "internal": "something broke at the site; its log has the reference",
+}
