@@ -90,7 +90,7 @@ def run_demo(
         if not prepared:
             _synthesize(demo, progress, sites, patients, seed)
         stack = AirflowStack(demo.airflow, demo.sites)
-        _start_airflow(stack, progress, running, keep=keep)
+        _start_airflow(stack, progress, running)
         _run_centres(stack, demo, progress)
         if not keep:
             # Two cores are few: what has done its work makes room for what comes.
@@ -98,6 +98,7 @@ def run_demo(
         _start_federation(demo, progress, running, keep=keep)
         _ask(demo, progress)
         if keep:
+            stack.detach()
             running.pop_all()
     return stack
 
@@ -139,13 +140,11 @@ def _synthesize(demo: Demo, progress: Progress, sites: int, patients: int, seed:
         step.at(f"{patients} patients each, seed {seed}")
 
 
-def _start_airflow(
-    stack: AirflowStack, progress: Progress, running: ExitStack, *, keep: bool
-) -> None:
+def _start_airflow(stack: AirflowStack, progress: Progress, running: ExitStack) -> None:
     """Start Airflow and wait until every centre's DAG is there."""
     with progress.run(progress.add("Start Airflow")) as step:
         running.callback(stack.stop)
-        stack.start(detached=keep)
+        stack.start()
         stack.wait_ready(on_progress=lambda health: step.at(_health(health)))
         step.at(stack.url)
 
