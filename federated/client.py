@@ -38,12 +38,15 @@ class Client:
     def __init__(self, url: str, token: str, ca: Path | str | None = None) -> None:
         """Prepare a connection to `url`; `ca` is the consortium's certificate in PEM.
 
-        Raises ConsortiumError when the certificate cannot be read.
+        Raises ConsortiumError when the certificate cannot be read or the token is none.
         """
         self._url = url.rstrip("/")
+        token = token.strip()
+        if not (token.isascii() and token.isprintable() and token):
+            raise ConsortiumError("the token is empty or damaged; ask the operator for yours")
         self._client = httpx.Client(
             base_url=f"{self._url}/marmor/v1",
-            headers={"authorization": f"Bearer {token.strip()}"},
+            headers={"authorization": f"Bearer {token}"},
             verify=_trust(ca),
             timeout=TIMEOUT,
             trust_env=False,

@@ -1,0 +1,1 @@
+"""Flower as real processes on loopback."""

@@ -1,0 +1,118 @@
+"""A real consortium on loopback: gateway and three nodes as processes, TLS and node keys on."""
+
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from federated.client import Client
+from infra import consortium
+from transforms.dictionary import DICTIONARY
+from transforms.dictionary.arrow import schema
+from transforms.dictionary.model import Field
+from transforms.site import create_site
+
+
+pytest.importorskip("flwr")
+HERE = Path(__file__).parent
+NAMES = ("leiden", "lyon", "ulm")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.federation)
+
+
+@dataclass
+class Running:
+    """A consortium with all processes up; `sites` are the folders of the sites by name."""
+
+    folder: Path
+    sites: dict[str, Path]
+
+    @property
+    def url(self) -> str:
+        return consortium.status(self.folder).url
+
+    @property
+    def ca(self) -> Path:
+        return self.folder / "certificates" / "ca.pem"
+
+    def client(self) -> Client:
+        return Client(self.url, consortium.read_token(self.folder), self.ca)
+
+    def release(self, name: str) -> Path:
+        current = (self.sites[name] / "CURRENT").read_text()
+        return self.sites[name] / "releases" / current
+
+    def log(self, name: str) -> str:
+        return (self.sites[name] / "work" / "node.log").read_text()
+
+    def await_online(self, count: int, seconds: float = 20.0) -> None:
+        """Return when exactly `count` nodes are connected."""
+        import time
+
+        deadline = time.monotonic() + seconds
+        with self.client() as client:
+            while client.status()["online"] != count:
+                assert time.monotonic() < deadline, "the nodes did not (dis)connect in time"
+                time.sleep(0.05)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def make_site(folder: Path, name: str, rows: int = 60) -> Path:
+    """Make a site with one release whose views hold `rows` invented rows."""
+    create_site(folder, site_id=name, name=name, country="DE", language="de")
+    generator = np.random.default_rng(sum(map(ord, name)))
+    views = folder / "releases" / f"rel-{name}" / "views"
+    views.mkdir(parents=True)
+    for view in DICTIONARY.views.values():
+        columns = [_column(field, rows, generator) for field in view.fields]
+        pq.write_table(pa.table(columns, schema=schema(view)), views / f"{view.name}.parquet")
+    (folder / "CURRENT").write_text(f"rel-{name}")
+    return folder
+
+
+def _column(field: Field, rows: int, generator: np.random.Generator) -> pa.Array:
+    if field.type == "code":
+        assert field.codelist is not None
+        codes = list(DICTIONARY.codelists[field.codelist].codes)[:2]
+        return pa.array(generator.choice(codes, rows))
+    if field.type == "boolean":
+        return pa.array(generator.random(rows) < 0.5)
+    if field.type == "integer":
+        return pa.array(generator.integers(0, 4, rows))
+    return pa.array(np.round(generator.uniform(0.5, 40.0, rows), 2))
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    folder = tmp_path_factory.mktemp("consortium")
+    sites = {name: make_site(folder / name, name) for name in NAMES}
+    consortium.init(folder / "gateway", port=free_port())
+    consortium.enroll(folder / "gateway", list(sites.values()))
+    processes = [consortium.start(folder / "gateway", tied=True)]
+    try:
+        processes += [consortium.start_node(site, tied=True) for site in sites.values()]
+        world = Running(folder / "gateway", sites)
+        world.await_online(len(sites))
+        yield world
+    finally:
+        for site in sites.values():
+            consortium.stop_node(site)
+        consortium.stop(folder / "gateway")
+        for process in processes:
+            assert process.stdin is not None
+            process.stdin.close()
+            process.wait(10)
