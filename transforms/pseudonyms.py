@@ -24,13 +24,14 @@ KEY_FILE = "pseudonym.key"
 KEY_BYTES = 32
 BLOCK_BYTES = 64  # of SHA-256
 DIGITS = 24  # hexadecimal: 96 bits, a collision among a million ids has odds of 1 in 10^17
+BLANKS = " \t\r\n\u00a0\u2007\u202f\ufeff"  # around an id, as exports have them
 
 MACRO = f"""
 create or replace temp macro pseudonym(prefix, local_id) as
     prefix || substr(
         sha256(getvariable('pseudonym_outer') || unhex(sha256(
             getvariable('pseudonym_inner')
-            || encode(prefix || ':' || nfc_normalize(trim(local_id)))
+            || encode(prefix || ':' || nfc_normalize(trim(local_id, '{BLANKS}')))
         ))),
         1, {DIGITS}
     )
@@ -77,7 +78,7 @@ def _create(path: Path) -> None:
 
 def pseudonym(key: bytes, prefix: str, local_id: str) -> str:
     """Return what the SQL macro returns for one id: `prefix` and 24 hexadecimal digits."""
-    text = f"{prefix}:{unicodedata.normalize('NFC', local_id.strip(' '))}"
+    text = f"{prefix}:{unicodedata.normalize('NFC', local_id.strip(BLANKS))}"
     return prefix + hmac.digest(key, text.encode(), "sha256").hex()[:DIGITS]
 
 

@@ -87,17 +87,19 @@ def _is_dictionary(path: Path) -> bool:
 
 
 def _forms(source: SourceLike, inbox: Path, export: Path) -> Mapping[str, tuple[str, ...]]:
-    """Return form → its variables, from the one data dictionary beside the export, or nothing."""
+    """Return form → its variables, from the data dictionary beside the export, or nothing."""
     found = [path for path in sorted(export.parent.glob("*.csv")) if _is_dictionary(path)]
     if not found:
         return {}
     names = [path.relative_to(inbox).as_posix() for path in found]
-    if len(found) > 1:
+    dictionary = _Dictionary(source.source)
+    read_forms = [_read_forms(dictionary, *one) for one in zip(found, names, strict=True)]
+    if any(forms != read_forms[0] for forms in read_forms):
         raise SourceError(
-            f"source {source.source}: {' and '.join(names)} are both REDCap data dictionaries; "
-            "keep only the one that belongs to the export"
+            f"source {source.source}: {' and '.join(names)} are different REDCap data "
+            "dictionaries; keep only the one that belongs to the export"
         )
-    return _read_forms(_Dictionary(source.source), found[0], names[0])
+    return read_forms[0]
 
 
 @dataclass(frozen=True)

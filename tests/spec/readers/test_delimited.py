@@ -94,8 +94,13 @@ def test_text_stays_as_it_is_and_blanks_are_nothing(reading):
 def test_header_names_are_made_usable_and_distinct(reading):
     found = reading({"a.csv": 'id;" Z-Score\nLWS ";Datum;datum;;source_row;\n1;2;3;4;5;6;\n'})
     assert found.table.columns == (
-        "id", "Z-Score LWS", "Datum", "datum (2)", "column 5", "source_row (2)",
-    )  # fmt: skip
+        "id",
+        "Z-Score LWS",
+        "Datum",
+        "datum (2)",
+        "column 5",
+        "source_row (2)",
+    )
     assert found.rows == [("1", "2", "3", "4", "5", "6")]
 
 
@@ -128,7 +133,11 @@ SECRET = "Dupont"
         ({"a.csv": b"PK\x03\x04\x00\x00"}, {}, "ZIP container.*declare format excel"),
         ({"a.csv": b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"}, {}, "old Excel workbook"),
         ({"a.csv": b"id,x\n1,\x01\x02\n"}, {}, "binary data"),
-        ({"a.csv": f"id,x\n1,{SECRET}\n2,{SECRET},3\n4\n"}, {}, "header has 2 cells, but rows 3, 4"),
+        (
+            {"a.csv": f"id,x\n1,{SECRET}\n2,{SECRET},3\n4\n"},
+            {},
+            "header has 2 cells, but rows 3, 4",
+        ),
         ({"a.csv": f"id;x\n{SECRET};2\n"}, {"delimiter": ","}, "it has ';'"),
         ({"a.csv": f"id;é\n{SECRET};2\n"}, {"encoding": "cp1252"}, "cp1252 is declared.*is utf-8"),
         ({"a.csv": f"id;é\n{SECRET};2\n".encode("cp1252")}, {"encoding": "utf-8"}, "line 1 holds"),
@@ -136,13 +145,17 @@ SECRET = "Dupont"
         ({"a.csv": "id;x\n"}, {"encoding": "martian"}, "unknown encoding 'martian'"),
         ({"a.csv": f"id,x\n{SECRET},2\n"}, {"header_row": 9}, "header_row 9.*2 rows"),
         ({"a.csv": "\n\nid,x\n1,2\n"}, {"header_row": 1}, "row 1 should hold the column names"),
-        ({"a.csv": "id,x\n1,2\n", "b.csv": "id,y,z\n1,2,3\n"}, {}, "b.csv.*lacks x and has 2 others"),
+        (
+            {"a.csv": "id,x\n1,2\n", "b.csv": "id,y,z\n1,2,3\n"},
+            {},
+            "b.csv.*lacks x and has 2 others",
+        ),
         ({"a.csv": f'id,x\n1,"{SECRET}\n\n2,y\n'}, {}, "quotation mark"),
         ({"a.csv": f'id,x\n1,y\n2,"{SECRET}\n3,y\n'}, {}, "opened near data row 2 is never closed"),
         ({"a.csv": f'id,x\n"{SECRET},y\n3,y\n'}, {}, "opened near data row 1 is never closed"),
         ({"a.csv": "id\n1\n"}, {"format": "stata"}, "unknown format 'stata'.*delimited, excel"),
     ],
-)  # fmt: skip
+)
 def test_refused_with_file_and_remedy_and_without_content(reading, files, declared, message):
     with pytest.raises(SourceError, match=f"(?s){message}") as refused:
         reading(files, **declared)

@@ -167,7 +167,7 @@ def with_entities() -> bytes:
         (lying_directory(), {}, "damaged"),
         (bomb(), {}, "cannot be read"),
     ],
-)  # fmt: skip
+)
 def test_refused_with_file_and_remedy(excel, content, declared, message):
     with pytest.raises(SourceError, match=message):
         excel(content, **declared)
