@@ -108,7 +108,7 @@ def _select(table: pa.Table, fields: Sequence[str], cohort: Cohort | None) -> pa
         connection.execute("set enable_external_access = false")
         connection.execute("set lock_configuration = true")
         query = f"select {names} from cohort_view where {condition}"  # noqa: S608 - compiled
-        return connection.execute(query, values).to_arrow_table()
+        return connection.sql(query, params=values).to_arrow_table()
 
 
 def _column(column: pa.ChunkedArray, variable: Variable) -> NDArray[np.generic]:
