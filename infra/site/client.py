@@ -62,10 +62,16 @@ class RunProgress:
 class AirflowClient:
     """A session with one Airflow on the loopback interface."""
 
-    def __init__(self, url: str, username: str, password: str) -> None:
+    def __init__(
+        self,
+        url: str,
+        username: str,
+        password: str,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
         self._credentials = {"username": username, "password": password}
         # The proxy of the environment is not for the loopback interface.
-        self._http = httpx.Client(base_url=url, timeout=10, trust_env=False)
+        self._http = httpx.Client(base_url=url, timeout=10, trust_env=False, transport=transport)
         self._token_from = -TOKEN_SECONDS
 
     def __enter__(self) -> "AirflowClient":
@@ -108,6 +114,12 @@ class AirflowClient:
         path = f"/api/v2/dags/{dag_id(site)}/dagRuns"
         made = self._request("POST", path, json={"logical_date": None})
         return Run(site, made["dag_run_id"], made["run_after"])
+
+    def runs(self, site: str) -> tuple[Run, ...]:
+        """Return the latest runs of `site`, newest first, whatever started them."""
+        path = f"/api/v2/dags/{dag_id(site)}/dagRuns"
+        found = self._get(path, order_by="-run_after", limit=20)["dag_runs"]
+        return tuple(Run(site, item["dag_run_id"], item["run_after"]) for item in found)
 
     def progress(self, runs: Sequence[Run]) -> tuple[RunProgress, ...]:
         """Return how far each of `runs` is; one request for all of them."""
