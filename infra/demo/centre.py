@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from infra.demo.columns import Array, Patients
+from infra.demo.columns import Array, Columns, Patients
 from infra.demo.findings import FINDINGS
 from infra.demo.mapping_book import MappingBook
 from infra.demo.raw import Place, spread
 
 
-__all__ = ["Centre", "first_scans", "one_per_patient", "statuses"]
+__all__ = ["Centre", "first_scans", "one_per_patient", "statuses", "turn", "visits_of"]
 
 
 @dataclass(frozen=True)
@@ -52,3 +52,16 @@ def first_scans(patients: Patients) -> Patients:
     first = np.full(len(patients.person), np.datetime64("9999-12-31"))
     np.minimum.at(first, scans["person"], scans["date"])
     return patients.only("bmd", scans["date"] == first[scans["person"]])
+
+
+def visits_of(rows: Columns) -> tuple[Columns, Array]:
+    """Return one row per patient and day of a table, and each row's place among them."""
+    keys = np.stack([rows["person"], rows["date"].astype("datetime64[D]").astype(int)])
+    unique, place = np.unique(keys, axis=1, return_inverse=True)
+    visits = Columns({"person": unique[0], "date": unique[1].astype("datetime64[D]")})
+    return visits, place.reshape(-1)
+
+
+def turn(names: Mapping[str, str]) -> dict[str, str]:
+    """Return word → code."""
+    return {word: code for code, word in names.items()}

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 
 from infra.demo.centre import Centre
-from infra.demo.centres import lyon, ulm
+from infra.demo.centres import leiden, lyon, ulm
 
 
 __all__ = ["CENTRES"]
 
-CENTRES: Mapping[str, Centre] = {module.CENTRE.id: module.CENTRE for module in (lyon, ulm)}
+CENTRES: Mapping[str, Centre] = {module.CENTRE.id: module.CENTRE for module in (lyon, ulm, leiden)}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from infra.demo.centre import Centre, first_scans, one_per_patient, statuses
+from infra.demo.centre import Centre, first_scans, one_per_patient, statuses, turn, visits_of
 from infra.demo.columns import Array, Columns, Patients
 from infra.demo.mapping_book import MappingBook
 from infra.demo.raw import Place, dates, numbers, rows_of, save_workbook, spread, tick, words
@@ -141,7 +141,7 @@ LABS: Mapping[str, tuple[str, str, float, int]] = {
 
 def export(patients: Patients, inbox: Path) -> Mapping[str, Place]:
     """Write the workbook; one row per patient, per fracture and per blood sample."""
-    visits, visit_of = _visits(patients["lab"])
+    visits, visit_of = visits_of(patients["lab"])
     sheets = {
         "patients": _patients(patients),
         "fractures": _fractures(patients),
@@ -282,14 +282,6 @@ def _fractures(p: Patients) -> dict[str, Array]:
     }
 
 
-def _visits(labs: Columns) -> tuple[Columns, Array]:
-    """Return one row per patient and day, and each value's row among them."""
-    keys = np.stack([labs["person"], labs["date"].astype(int)])
-    unique, visit_of = np.unique(keys, axis=1, return_inverse=True)
-    visits = Columns({"person": unique[0], "date": unique[1].astype("datetime64[D]")})
-    return visits, visit_of.reshape(-1)
-
-
 def _laboratory(p: Patients, visits: Columns, visit_of: Array) -> dict[str, Array]:
     """Return the columns of the sheet `biologie`: one row per sample, one column per analyte."""
     labs = p["lab"]
@@ -329,11 +321,6 @@ def mapping() -> MappingBook:
     return book
 
 
-def _turn(names: Mapping[str, str]) -> dict[str, str]:
-    """Return word → code."""
-    return {word: code for code, word in names.items()}
-
-
 def _map_person(book: MappingBook) -> None:
     """Map who the patient is and the diagnosis."""
     book.copies(
@@ -342,17 +329,17 @@ def _map_person(book: MappingBook) -> None:
     )  # fmt: skip
     book.field("person", "family_id", "patients", "N° famille", "copy")
     book.field("person", "country_of_care", "patients", "", "const", arg="FR")
-    book.recode("person", "sex_at_birth", "patients", "Sexe", _turn(SEX))
+    book.recode("person", "sex_at_birth", "patients", "Sexe", turn(SEX))
     book.recode("person", "is_proband", "patients", "Cas index", {"oui": "true", "non": "false"})
-    book.recode("person", "consanguinity", "patients", "Consanguinité", _turn(YES_NO))
-    book.recode("person", "consent_reuse", "patients", "Consentement réutilisation", _turn(YES_NO))
+    book.recode("person", "consanguinity", "patients", "Consanguinité", turn(YES_NO))
+    book.recode("person", "consent_reuse", "patients", "Consentement réutilisation", turn(YES_NO))
     book.recode(
         "person", "history_complete_from_birth", "patients", "Histoire complète",
         {"oui": "true", "non": "false"},
     )  # fmt: skip
-    book.recode("diagnosis", "dx_subtype", "patients", "Diagnostic", _turn(SUBTYPE))
-    book.recode("diagnosis", "dx_status", "patients", "Certitude", _turn(DX_STATUS))
-    book.recode("diagnosis", "severity", "patients", "Gravité", _turn(SEVERITY))
+    book.recode("diagnosis", "dx_subtype", "patients", "Diagnostic", turn(SUBTYPE))
+    book.recode("diagnosis", "dx_status", "patients", "Certitude", turn(DX_STATUS))
+    book.recode("diagnosis", "severity", "patients", "Gravité", turn(SEVERITY))
     book.field(
         "diagnosis", "onset_age_y", "patients", "Âge premiers signes (ans)", "number", unit="a"
     )
@@ -369,10 +356,10 @@ def _map_genes(book: MappingBook) -> None:
     for source, number in (("patients", "1"), ("patients_allele_2", "2")):
         other = "" if number == "1" else " variant 2"
         book.field("variant", "gene_symbol", source, f"Gène{other}", "copy")
-        book.recode("variant", "zygosity", source, f"Zygotie{other}", _turn(ZYGOSITY))
+        book.recode("variant", "zygosity", source, f"Zygotie{other}", turn(ZYGOSITY))
         book.field("variant", "hgvs_c", source, f"Variant {number}", "copy")
         book.field("variant", "hgvs_p", source, f"Protéine {number}", "copy")
-        book.recode("variant", "variant_class", source, f"Type variant {number}", _turn(KIND))
+        book.recode("variant", "variant_class", source, f"Type variant {number}", turn(KIND))
     book.field("variant", "transcript", "patients", "Transcrit", "copy")
     book.field("variant", "acmg_class", "patients", "ACMG 1", "copy")
     second = ["Gène variant 2", "Zygotie variant 2", "Variant 2", "Protéine 2", "Type variant 2"]
@@ -385,7 +372,7 @@ def _map_genes(book: MappingBook) -> None:
 def _map_findings(book: MappingBook) -> None:
     """Map complications and densitometry, which stand in columns of their own."""
     for hpo, column in FINDING.items():
-        book.recode("complication", f"status[{hpo}]", "patients", column, _turn(STATUS))
+        book.recode("complication", f"status[{hpo}]", "patients", column, turn(STATUS))
     book.field("imaging_bmd", "scan_date", "patients", "Date DXA", "date")
     book.field("imaging_bmd", "modality", "patients", "", "const", arg="DXA")
     book.field("imaging_bmd", "device_vendor", "patients", "", "const", arg="hologic")
@@ -404,16 +391,16 @@ def _map_findings(book: MappingBook) -> None:
 def _map_course(book: MappingBook) -> None:
     """Map transplant, follow-up and death."""
     book.field("hsct", "hsct_date", "patients", "Date greffe CSH", "date")
-    book.recode("hsct", "donor_type", "patients", "Donneur", _turn(DONOR))
-    book.recode("hsct", "stem_cell_source", "patients", "Source CSH", _turn(CELLS))
+    book.recode("hsct", "donor_type", "patients", "Donneur", turn(DONOR))
+    book.recode("hsct", "stem_cell_source", "patients", "Source CSH", turn(CELLS))
     book.not_collected("hsct", ["primary_graft_failure", "outcome_status", "outcome_date"])
-    book.recode("death_followup", "vital_status", "patients", "Statut vital", _turn(VITAL))
+    book.recode("death_followup", "vital_status", "patients", "Statut vital", turn(VITAL))
     book.copies(
         "death_followup", "patients",
         {"last_contact_date": "Date des dernières nouvelles", "death_date": "Date de décès"},
         "date",
     )  # fmt: skip
-    book.recode("death_followup", "cause", "patients", "Cause du décès", _turn(CAUSE))
+    book.recode("death_followup", "cause", "patients", "Cause du décès", turn(CAUSE))
 
 
 def _map_fractures(book: MappingBook) -> None:
@@ -427,7 +414,7 @@ def _map_fractures(book: MappingBook) -> None:
         ("treatment", "Traitement", TREATMENT),
         ("healing_outcome", "Évolution", HEALING),
     ):
-        book.recode("fracture", name, "fractures", column, _turn(values))
+        book.recode("fracture", name, "fractures", column, turn(values))
 
 
 def _map_laboratory(book: MappingBook) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from infra.demo.centre import Centre, one_per_patient, statuses
+from infra.demo.centre import Centre, one_per_patient, statuses, turn
 from infra.demo.columns import Array, Patients
 from infra.demo.mapping_book import MappingBook
 from infra.demo.raw import Place, dates, numbers, rows_of, tick, words, write_csv
@@ -312,11 +312,6 @@ SOURCES = {
 JA_NEIN = {"ja": "true", "nein": "false"}
 
 
-def _turn(names: Mapping[str, str]) -> dict[str, str]:
-    """Return word → code."""
-    return {word: code for code, word in names.items()}
-
-
 def _map_person(book: MappingBook) -> None:
     """Map who the patient is."""
     source = "patienten"
@@ -327,10 +322,10 @@ def _map_person(book: MappingBook) -> None:
     book.field("person", "family_id", source, "Familie", "copy")
     book.field("person", "country_of_care", source, "", "const", arg="DE")
     for name, column, values in (
-        ("sex_at_birth", "Geschlecht", _turn(SEX)),
+        ("sex_at_birth", "Geschlecht", turn(SEX)),
         ("is_proband", "Indexpatient", JA_NEIN),
-        ("consanguinity", "Konsanguinität", _turn(YES_NO)),
-        ("consent_reuse", "Einwilligung", _turn(YES_NO)),
+        ("consanguinity", "Konsanguinität", turn(YES_NO)),
+        ("consent_reuse", "Einwilligung", turn(YES_NO)),
         ("history_complete_from_birth", "Anamnese ab Geburt", JA_NEIN),
     ):
         book.recode("person", name, source, column, values)
@@ -341,18 +336,18 @@ def _map_person(book: MappingBook) -> None:
 def _map_diagnosis(book: MappingBook) -> None:
     """Map diagnosis, findings and follow-up, which stand beside the patient."""
     source = "patienten"
-    book.recode("diagnosis", "dx_subtype", source, "Diagnose", _turn(SUBTYPE))
-    book.recode("diagnosis", "dx_status", source, "Sicherung", _turn(DX_STATUS))
-    book.recode("diagnosis", "severity", source, "Schweregrad", _turn(SEVERITY))
+    book.recode("diagnosis", "dx_subtype", source, "Diagnose", turn(SUBTYPE))
+    book.recode("diagnosis", "dx_status", source, "Sicherung", turn(DX_STATUS))
+    book.recode("diagnosis", "severity", source, "Schweregrad", turn(SEVERITY))
     book.field(
         "diagnosis", "onset_age_y", source, "Alter Erstmanifestation (Monate)", "number", unit="mo"
     )
     book.field("diagnosis", "dx_date", source, "Diagnosedatum", "date")
     book.not_collected("diagnosis", ["orpha_code"])
     for hpo, column in FINDING.items():
-        book.recode("complication", f"status[{hpo}]", source, column, _turn(STATUS))
-    book.recode("death_followup", "vital_status", source, "Vitalstatus", _turn(VITAL))
-    book.recode("death_followup", "cause", source, "Todesursache", _turn(CAUSE))
+        book.recode("complication", f"status[{hpo}]", source, column, turn(STATUS))
+    book.recode("death_followup", "vital_status", source, "Vitalstatus", turn(VITAL))
+    book.recode("death_followup", "cause", source, "Todesursache", turn(CAUSE))
     book.copies(
         "death_followup", source,
         {"last_contact_date": "Letzter Kontakt", "death_date": "Sterbedatum"}, "date",
@@ -366,8 +361,8 @@ def _map_tables(book: MappingBook) -> None:
         "hgvs_p": "Protein", "acmg_class": "ACMG-Klasse",
     }.items():  # fmt: skip
         book.field("variant", name, "genetik", column, "copy")
-    book.recode("variant", "zygosity", "genetik", "Zygotie", _turn(ZYGOSITY))
-    book.recode("variant", "variant_class", "genetik", "Typ", _turn(KIND))
+    book.recode("variant", "zygosity", "genetik", "Zygotie", turn(ZYGOSITY))
+    book.recode("variant", "variant_class", "genetik", "Typ", turn(KIND))
     book.field("fracture", "fracture_date", "frakturen", "Datum", "date")
     for name, column, values in (
         ("bone_site", "Lokalisation", BONE),
@@ -377,7 +372,7 @@ def _map_tables(book: MappingBook) -> None:
         ("treatment", "Therapie", TREATMENT),
         ("healing_outcome", "Heilung", HEALING),
     ):
-        book.recode("fracture", name, "frakturen", column, _turn(values))
+        book.recode("fracture", name, "frakturen", column, turn(values))
     book.ignore("frakturen", "free_text", ["Freitext"])
     book.recode(
         "lab_measurement", "analyte", "labor", "Parameter",
@@ -385,17 +380,17 @@ def _map_tables(book: MappingBook) -> None:
     )  # fmt: skip
     book.field("lab_measurement", "sample_date", "labor", "Abnahmedatum", "date")
     book.field("lab_measurement", "value", "labor", "Wert", "number", arg="unit_column=Einheit")
-    book.recode("imaging_bmd", "region", "dxa", "Region", _turn(REGION))
+    book.recode("imaging_bmd", "region", "dxa", "Region", turn(REGION))
     book.field("imaging_bmd", "modality", "dxa", "", "const", arg="DXA")
     book.field("imaging_bmd", "scan_date", "dxa", "Untersuchungsdatum", "date")
     book.copies("imaging_bmd", "dxa", {"z_score": "Z-Score", "t_score": "T-Score"}, "number")
     book.field("imaging_bmd", "bmd_g_cm2", "dxa", "BMD (g/cm²)", "number", unit="g/cm2")
-    book.recode("imaging_bmd", "device_vendor", "dxa", "Gerät", _turn(VENDOR))
+    book.recode("imaging_bmd", "device_vendor", "dxa", "Gerät", turn(VENDOR))
     book.copies("hsct", "szt", {"hsct_date": "Datum SZT", "outcome_date": "Stand vom"}, "date")
-    book.recode("hsct", "donor_type", "szt", "Spender", _turn(DONOR))
-    book.recode("hsct", "stem_cell_source", "szt", "Quelle", _turn(CELLS))
+    book.recode("hsct", "donor_type", "szt", "Spender", turn(DONOR))
+    book.recode("hsct", "stem_cell_source", "szt", "Quelle", turn(CELLS))
     book.recode("hsct", "primary_graft_failure", "szt", "Primäres Transplantatversagen", JA_NEIN)
-    book.recode("hsct", "outcome_status", "szt", "Verlauf", _turn(OUTCOME))
+    book.recode("hsct", "outcome_status", "szt", "Verlauf", turn(OUTCOME))
 
 
 def _records(patients: Patients) -> Patients:
