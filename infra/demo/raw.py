@@ -35,13 +35,17 @@ class Place:
     """Where the rows of one truth table stand in a centre's files; row 0: not exported."""
 
     file: Array
-    sheet: str
+    sheet: Array
     rows: Array
 
     @classmethod
     def of(cls, file: str, sheet: str, rows: Array) -> "Place":
-        """Return the place of rows that all stand in one file."""
-        return cls(np.full(len(rows), file, dtype=object), sheet, rows)
+        """Return the place of rows that all stand in one sheet of one file."""
+
+        def same(text: str) -> Array:
+            return np.full(len(rows), text, dtype=object)
+
+        return cls(same(file), same(sheet), rows)
 
 
 def dates(values: Array, pattern: str = "{y}-{m}-{d}") -> Array:

@@ -122,7 +122,7 @@ def _where(table: str, row: int, patients: Patients, places: Mapping[str, Place]
     return {
         "table": TABLE_NAMES.get(table, table),
         "source_file": place.file[row],
-        "source_sheet": place.sheet,
+        "source_sheet": place.sheet[row],
         "source_row": int(place.rows[row]),
         "person": person["local_id"][who],
     }
