@@ -1,0 +1,305 @@
+"""Pictures of results, as PNG or SVG: the same result always gives the same file.
+
+Colors are those of Okabe and Ito, which stay apart for color-blind readers and in grey; lines
+differ in style as well. What is withheld is drawn as withheld: hatched, or named in words.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from federated.results import Result
+from transforms.errors import RequestError
+
+
+__all__ = ["plot"]
+
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+LINES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (4, 1, 1, 1)))
+GREY, LIGHT = "#595959", "#d9d9d9"
+STYLE = {
+    "font.family": "DejaVu Sans",
+    "font.size": 10,
+    "axes.titlesize": 13,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": GREY,
+    "svg.hashsalt": "marmor",
+    "svg.fonttype": "none",
+    "hatch.linewidth": 0.6,
+    "hatch.color": "#a6a6a6",
+}
+SUFFIXES = (".png", ".svg")
+
+Json = Mapping[str, Any]
+
+
+def plot(result: Result, path: Path) -> None:
+    """Draw `result` into `path`, a .png or .svg file; RequestError for another suffix."""
+    if path.suffix not in SUFFIXES:
+        raise RequestError(f"{path}: a picture is {' or '.join(SUFFIXES)}")
+    draw = DRAWINGS[result.data["shape"]]
+    with mpl.rc_context(STYLE):
+        figure = draw(result)
+        figure.suptitle(_title(result), x=0.01, ha="left", fontsize=13)
+        figure.text(0.01, 0.005, _footnote(result), fontsize=7.5, color=GREY, va="bottom")
+        metadata = {"Date": None} if path.suffix == ".svg" else {"Software": None}
+        figure.savefig(path, dpi=150, metadata=metadata)
+
+
+def _curves(result: Result) -> Figure:
+    """Steps with confidence bands, at-risk table below, ends and empty groups named."""
+    data = result.data
+    shown = [curve for curve in data["curves"] if curve["steps"]]
+    hidden = [curve["label"] for curve in data["curves"] if not curve["steps"] and curve["rest"]]
+    rows = len(shown)
+    figure = Figure(figsize=(9, 5.2 + 0.24 * rows), layout="constrained")
+    figure.get_layout_engine().set(rect=(0, 0.035, 1, 0.965))
+    axes, table = figure.subplots(2, 1, sharex=True, height_ratios=[5, 0.35 + 0.25 * max(rows, 1)])
+    for index, curve in enumerate(shown):
+        _curve(axes, curve, index)
+    unit = {"a": "years"}.get(data["time"]["unit"] or "", data["time"]["unit"] or "")
+    end = max((curve["end"] for curve in shown), default=1.0)
+    axes.set(xlim=(0, end * 1.04), ylim=(0, 1.02), ylabel="Share without the event")
+    axes.grid(axis="y", color=LIGHT, linewidth=0.6)
+    if any(curve["rest"] for curve in shown):
+        note = "ends: too few at risk or events to go on"
+        axes.plot([], [], "s", markerfacecolor="white", markeredgecolor=GREY, label=note)
+    if shown:
+        axes.legend(frameon=False, fontsize=9, loc="upper right")
+    if hidden:
+        text = "Too few events to show: " + "; ".join(hidden)
+        axes.text(0.01, 0.02, text, transform=axes.transAxes, fontsize=8, color=GREY, wrap=True)
+    _at_risk(table, shown, axes.get_xticks(), end)
+    table.set_xlabel(f"{data['time']['label']} ({unit})" if unit else data["time"]["label"])
+    return figure
+
+
+def _curve(axes: Axes, curve: Json, index: int) -> None:
+    """One curve; an open square marks where it ends although patients were left."""
+    color, line = COLORS[index % len(COLORS)], LINES[index // len(COLORS) % len(LINES)]
+    if len(COLORS) > index:
+        line = LINES[index % len(LINES)]
+    time = [0.0, *(step["time"] for step in curve["steps"])]
+    survival = [1.0, *(step["survival"] for step in curve["steps"])]
+    lower = [1.0, *(step["lower"] for step in curve["steps"])]
+    upper = [1.0, *(step["upper"] for step in curve["steps"])]
+    median = "" if curve["median"] is None else f" (median {curve['median']:g})"
+    label = curve["label"] + median
+    axes.step(time, survival, where="post", color=color, linestyle=line, linewidth=1.8, label=label)
+    axes.fill_between(time, lower, upper, step="post", color=color, alpha=0.13, linewidth=0)
+    if curve["rest"]:
+        axes.plot(
+            time[-1:], survival[-1:], marker="s", markersize=6, markerfacecolor="white",
+            markeredgecolor=color, linestyle="none", clip_on=False,
+        )  # fmt: skip
+
+
+def _at_risk(axes: Axes, curves: Sequence[Json], ticks: Sequence[float], end: float) -> None:
+    """Patients at risk at the time axis's ticks, rounded as published."""
+    axes.set_ylim(len(curves) - 0.4, -1.2)
+    axes.spines[["left", "bottom"]].set_visible(False)
+    axes.set_yticks(range(len(curves)), [curve["label"] for curve in curves], fontsize=8)
+    axes.tick_params(axis="x", length=0)
+    axes.tick_params(axis="y", length=0, pad=16)
+    axes.text(0, -0.85, "At risk (rounded; · = withheld or ended)", fontsize=8, color=GREY)
+    for row, curve in enumerate(curves):
+        axes.get_yticklabels()[row].set_color(COLORS[row % len(COLORS)])
+        for tick in ticks:
+            if 0 <= tick <= end:
+                text = _number_at(curve["steps"], tick)
+                axes.text(tick, row, text, fontsize=8, ha="center", va="center")
+
+
+def _number_at(steps: Sequence[Json], tick: float) -> str:
+    """Number at risk at the first shown step at or after `tick`."""
+    step = next((item for item in steps if item["time"] >= tick), None)
+    return "·" if step is None or isinstance(step["at_risk"], Mapping) else str(step["at_risk"])
+
+
+def _table(result: Result) -> Figure:
+    """Bars for one variable; a shaded table for two, and for three with two of them as rows."""
+    data = result.data
+    if len(data["variables"]) == 1:
+        return _bars(data)
+    *down, across = data["variables"]
+    columns = across["level_labels"]
+    flat = np.array(_flat(data["counts"]), dtype=object).reshape(-1, len(columns))
+    shares = np.array(_flat(data["percent"]), dtype=object).reshape(-1, len(columns))
+    names = _row_names(down)
+    full = [i for i, row in enumerate(flat) if not all(isinstance(c, Mapping) for c in row)]
+    empty = [names[i] for i in range(len(names)) if i not in full]
+    size = (max(4.0 + 1.3 * len(columns), 7.5), 2.2 + 0.42 * max(len(full), 1))
+    figure = Figure(figsize=size, layout="constrained")
+    figure.get_layout_engine().set(rect=(0, 0.4 / size[1], 1, 1 - 0.4 / size[1]))
+    axes = figure.subplots()
+    for y, row in enumerate(full):
+        for x in range(len(columns)):
+            _cell(axes, x, y, flat[row, x], shares[row, x])
+    axes.set(xlim=(-0.5, len(columns) - 0.5), ylim=(max(len(full), 1) - 0.5, -0.5))
+    axes.set_xticks(range(len(columns)), columns)
+    axes.set_yticks(range(len(full)), [names[i] for i in full])
+    axes.tick_params(length=0, labeltop=True, labelbottom=False)
+    axes.spines[["left", "bottom"]].set_visible(False)
+    notes = [_test_note(data["test"])] if data["test"] else []
+    notes += ["All withheld: " + "; ".join(empty)] if empty else []
+    axes.set_xlabel(
+        "\n".join(_wrapped(n, int(11 * size[0])) for n in notes), fontsize=8, color=GREY, loc="left"
+    )
+    return figure
+
+
+def _cell(axes: Axes, x: int, y: int, count: object, share: object) -> None:
+    """One cell: darker for a larger share of its row, hatched when withheld."""
+    corner = (x - 0.47, y - 0.44)
+    if isinstance(count, Mapping):
+        axes.add_patch(
+            Rectangle(corner, 0.94, 0.88, facecolor="white", hatch="////", edgecolor=LIGHT)
+        )
+        axes.text(x, y, "withheld", ha="center", va="center", fontsize=8, color=GREY,
+                  bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5})  # fmt: skip
+        return
+    percent = share if isinstance(share, int | float) else None
+    strength = 0.06 if percent is None else 0.06 + 0.009 * percent
+    color = mpl.colormaps["Blues"](strength)
+    axes.add_patch(Rectangle(corner, 0.94, 0.88, facecolor=color, edgecolor="none"))
+    text = f"{count}" if percent is None else f"{count}  ({percent:.0f} %)"
+    ink = "white" if strength > 0.6 else "black"
+    axes.text(x, y, text, ha="center", va="center", fontsize=9.5, color=ink)
+
+
+def _bars(data: Json) -> Figure:
+    """Horizontal bars of one variable's counts."""
+    variable = data["variables"][0]
+    labels, counts = variable["level_labels"], data["counts"]
+    figure = Figure(figsize=(8, 1.7 + 0.38 * len(labels)), layout="constrained")
+    figure.get_layout_engine().set(rect=(0, 0.06, 1, 0.94))
+    axes = figure.subplots()
+    largest = max((count for count in counts if isinstance(count, int)), default=1)
+    for y, count in enumerate(counts):
+        if isinstance(count, Mapping):
+            axes.text(largest * 0.01, y, "withheld", va="center", fontsize=8, color=GREY)
+        else:
+            axes.barh(y, count, height=0.66, color=COLORS[0])
+            axes.text(count + largest * 0.01, y, str(count), va="center", fontsize=9)
+    axes.set_yticks(range(len(labels)), labels)
+    axes.set(xlim=(0, largest * 1.1), ylim=(len(labels) - 0.4, -0.6), xlabel="Count (rounded)")
+    return figure
+
+
+def _rates(result: Result) -> Figure:
+    """A forest of rates with exact limits; a withheld cell keeps its row."""
+    data = result.data
+    names, cells = _row_names(data["variables"]), data["cells"]
+    height = 1.9 + 0.36 * len(cells)
+    figure = Figure(figsize=(9, height), layout="constrained")
+    figure.get_layout_engine().set(rect=(0, 0.3 / height, 1, 1 - 0.3 / height))
+    axes = figure.subplots()
+    uppers = [cell["upper"] for cell in cells if isinstance(cell["upper"], int | float)]
+    largest = max(uppers, default=1.0)
+    for y, cell in enumerate(cells):
+        _rate(axes, y, cell, largest)
+    axes.set_yticks(range(len(names)), names)
+    axes.set(xlim=(0, largest * 1.55), ylim=(len(cells) - 0.4, -0.8))
+    axes.set_xticks([tick for tick in axes.get_xticks() if tick <= largest * 1.05])
+    axes.set_xlabel(f"Fractures per {data['per']:g} patient-years, "
+                    f"{100 * data['confidence']:g} % exact Poisson limits")  # fmt: skip
+    axes.grid(axis="x", color=LIGHT, linewidth=0.6)
+    axes.set_axisbelow(True)
+    return figure
+
+
+def _rate(axes: Axes, y: int, cell: Json, largest: float) -> None:
+    """One row of the forest."""
+    rate = cell["rate"]
+    if isinstance(rate, Mapping):
+        axes.text(
+            largest * 0.02, y, "withheld", va="center", fontsize=8.5, color=GREY, style="italic"
+        )
+        return
+    if rate is None:
+        axes.text(largest * 0.02, y, "no time at risk", va="center", fontsize=8.5, color=GREY)
+        return
+    axes.plot([cell["lower"], cell["upper"]], [y, y], color=COLORS[0], linewidth=1.8)
+    axes.plot([rate], [y], marker="s", color=COLORS[0], markersize=6)
+    limits = f"{cell['lower']:g}-{cell['upper']:g}"
+    text = f"{rate:g} ({limits})   {cell['events']} / {cell['person_years']:g} y"
+    axes.text(largest * 1.07, y, text, va="center", fontsize=8.5)
+
+
+def _row_names(variables: Sequence[Json]) -> list[str]:
+    """Labels of every combination of levels, in the order of the flattened table."""
+    names = [""]
+    for variable in variables:
+        names = [f"{a} · {b}" if a else b for a in names for b in variable["level_labels"]]
+    return names
+
+
+def _flat(cells: object) -> list[object]:
+    """Unfold nested lists of cells."""
+    if isinstance(cells, list):
+        return [item for cell in cells for item in _flat(cell)]
+    return [cells]
+
+
+def _test_note(test: Json) -> str:
+    """The test in words."""
+    if "withheld" in test:
+        return "Test withheld: fewer than two rows can be shown in full"
+    doubt = "; doubtful, expected counts below 5" if test["small_expected"] else ""
+    return (
+        f"Chi-squared {test['statistic']:g}, {test['degrees_of_freedom']} df, "
+        f"p = {test['p_value']:g}, over {len(test['levels'])} rows shown in full{doubt}"
+    )
+
+
+def _wrapped(text: str, width: int) -> str:
+    """Break a note into lines."""
+    words, lines = text.split(), [""]
+    for word in words:
+        if len(lines[-1]) + len(word) > width:
+            lines.append("")
+        lines[-1] += word + " "
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _title(result: Result) -> str:
+    """What the picture shows, in the words of the dictionary."""
+    data = result.data
+    if data["shape"] == "curves":
+        group = f", by {_inside(data['group']['label'])}" if data["group"] else ""
+        return f"{data['time']['label']}{group}"
+    first, *others = (variable["label"] for variable in data["variables"])
+    if data["shape"] == "rates":
+        return "Fracture rate by " + " and ".join(_inside(label) for label in (first, *others))
+    return " × ".join([first, *(_inside(label) for label in others)])
+
+
+def _inside(label: str) -> str:
+    """A label within a sentence; an abbreviation keeps its capitals."""
+    return label if label[1:2].isupper() else label[:1].lower() + label[1:]
+
+
+def _footnote(result: Result) -> str:
+    """Where the picture comes from, in one line."""
+    provenance = result.provenance
+    grid = provenance["policy"]["grid"]
+    rounding = f"counts on a grid of {grid}, 1 to {grid} withheld" if grid > 1 else "exact counts"
+    out = [*provenance["absent"], *provenance["refused"], *provenance["failed"]]
+    without = f" · without {', '.join(sorted(out))}" if out else ""
+    sites = f"{len(provenance['releases'])} sites{without}"
+    return f"{sites} · {rounding} · question {provenance['question'][:12]}"
+
+
+DRAWINGS: Mapping[str, Callable[[Result], Figure]] = {
+    "curves": _curves,
+    "table": _table,
+    "rates": _rates,
+}
