@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -28,9 +29,10 @@ def emit(data: Any, *, as_json: bool, text: object) -> None:
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
     """Return a table for `emit`; cells are printed as they are, never read as markup."""
-    result = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
-    for column in columns:
-        result.add_column(column)
+    result = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
+    for index, column in enumerate(columns):
+        # The name in the first column is what a person types next: never broken.
+        result.add_column(column, no_wrap=index == 0, overflow="fold")
     for row in rows:
         result.add_row(*(str(cell).replace("[", r"\[") for cell in row))
     return result

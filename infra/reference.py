@@ -65,7 +65,8 @@ def _rules() -> Iterator[str]:
 
     yield NOTE
     yield "# Rules\n\nHard: the row is rejected and quarantined. Soft and info: it is flagged."
-    yield "\n| rule | severity | tables | what it says | what to do |\n| --- | --- | --- | --- | --- |"
+    yield "\n| rule | severity | tables | what it says | what to do |"
+    yield "| --- | --- | --- | --- | --- |"
     for rule in RULES:
         tables = ", ".join(rule.tables)
         yield f"| {rule.id} | {rule.severity} | {tables} | {rule.statement} | {rule.remedy} |"

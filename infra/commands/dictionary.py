@@ -67,18 +67,21 @@ def _overview(as_json: bool) -> None:
 
 def _fields(part: Table | View, as_json: bool) -> None:
     """Print the fields of a table or view."""
-    rows = [
-        (
-            field.name,
-            field.type if field.codelist is None else f"code: {field.codelist}",
-            field.unit or "",
-            field.obligation,
-            field.leaves,
-            field.description,
-        )
+    kinds = {
+        field.name: field.type if field.codelist is None else f"code: {field.codelist}"
+        for field in part.fields
+    }
+    columns: tuple[str, ...] = ("field", "type", "unit", "meaning")
+    rows: list[tuple[str, ...]] = [
+        (field.name, kinds[field.name], field.unit or "", field.description)
         for field in part.fields
     ]
-    columns = ("field", "type", "unit", "obligation", "leaves the site", "meaning")
+    if isinstance(part, Table):
+        columns = (*columns, "obligation", "leaves the site")
+        rows = [
+            (*row, field.obligation, field.leaves)
+            for row, field in zip(rows, part.fields, strict=True)
+        ]
     emit(dataclasses.asdict(part), as_json=as_json, text=table(part.title, columns, rows))
 
 

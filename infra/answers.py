@@ -1,0 +1,108 @@
+"""Show a result on a terminal, and write its files: JSON, PNG and SVG."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Group, RenderableType
+from rich.table import Table
+
+from federated.results import Result
+
+
+__all__ = ["answer", "save"]
+
+
+def answer(result: Result) -> RenderableType:
+    """Return tables of a result for `infra.output.console`; withheld cells say by which rule."""
+    data: Mapping[str, Any] = result.data
+    shapes = {"table": _crosstab, "curves": _curves, "rates": _rates}
+    return Group(*shapes[data["shape"]](data), _provenance(result))
+
+
+def save(result: Result, folder: Path, name: str) -> tuple[Path, ...]:
+    """Write `name`.json, .png and .svg into `folder`, each whole or not at all."""
+    from federated.plots import plot
+
+    folder.mkdir(parents=True, exist_ok=True)
+    document = folder / f"{name}.json"
+    staged = document.with_suffix(".json.part")
+    staged.write_bytes(result.to_json())
+    staged.replace(document)
+    pictures = (folder / f"{name}.png", folder / f"{name}.svg")
+    for picture in pictures:
+        plot(result, picture)
+    return (document, *pictures)
+
+
+def _cell(value: object) -> str:
+    """Show a number, a withheld cell by its rule, and nothing as a dash."""
+    if isinstance(value, Mapping):
+        return f"withheld ({value['withheld']})"
+    if isinstance(value, float):
+        return f"{value:g}"
+    return "–" if value is None else str(value)
+
+
+def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
+    """Return a table of cells."""
+    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="left" if index == 0 else "right")
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row))
+    return table
+
+
+def _crosstab(data: Mapping[str, Any]) -> Iterator[RenderableType]:
+    """One line per combination of all but the last variable, one column per level of the last."""
+    *outer, last = data["variables"]
+    rows = [(label, *cells) for label, cells in _lines(outer, data["counts"])]
+    title = " × ".join(variable["label"] for variable in data["variables"])
+    yield _table(title, ("", *last["level_labels"]), rows)
+    if data["test"] and "p_value" in data["test"]:
+        test = data["test"]
+        yield f"{test['name']}: p = {_cell(test['p_value'])}, {test['degrees_of_freedom']} df"
+    yield f"Total shown {data['total']}; without a value {_cell(data['missing'])}."
+
+
+def _lines(outer: Sequence[Mapping[str, Any]], counts: Any) -> Iterator[tuple[str, Any]]:
+    """Yield (label, cells of the last variable) for each combination of the outer levels."""
+    if not outer:
+        yield "", counts
+        return
+    for label, inner in zip(outer[0]["level_labels"], counts, strict=True):
+        for rest, cells in _lines(outer[1:], inner):
+            yield " · ".join(part for part in (label, rest) if part), cells
+
+
+def _curves(data: Mapping[str, Any]) -> Iterator[RenderableType]:
+    """One line per shown step of each curve."""
+    columns = ("group", "time", "survival", "lower", "upper", "at risk")
+    rows = [
+        (curve["label"], *(step[key] for key in ("time", "survival", "lower", "upper", "at_risk")))
+        for curve in data["curves"]
+        for step in curve["steps"]
+    ]
+    yield _table(f"Kaplan-Meier: {data['time']['label']}", columns, rows)
+    for curve in data["curves"]:
+        if curve["rest"]:
+            yield f"{curve['label']}: the rest is withheld ({curve['rest']['withheld']})."
+
+
+def _rates(data: Mapping[str, Any]) -> Iterator[RenderableType]:
+    """One line per cell."""
+    names = ("patients", "events", "person_years", "rate", "lower", "upper")
+    rows = [(" · ".join(cell["levels"]), *(cell[name] for name in names)) for cell in data["cells"]]
+    columns = ("", *(name.replace("_", " ") for name in names))
+    yield _table(f"Events per {data['per']:g} patient-years", columns, rows)
+
+
+def _provenance(result: Result) -> str:
+    """Say who answered."""
+    provenance = result.provenance
+    parts = [f"{len(provenance['releases'])} sites answered"]
+    for key in ("absent", "refused", "failed"):
+        parts += [f"{key}: {site} ({why})" for site, why in provenance[key].items()]
+    return "; ".join(parts) + "."
