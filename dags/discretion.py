@@ -28,6 +28,8 @@ __all__ = ["discreetly", "note"]
 
 Result = TypeVar("Result")
 
+log = logging.getLogger(__name__)
+
 
 def discreetly(step: Callable[..., Result], folder: str, *ids: str) -> Result:
     """Return `step(site, *ids)` for the site in `folder`.
@@ -46,6 +48,7 @@ def discreetly(step: Callable[..., Result], folder: str, *ids: str) -> Result:
     finally:
         if said.getvalue():
             note(work, said.getvalue())
+    log.error("%s", complaint)  # in words, above the traceback that Airflow adds
     # Outside of the except blocks, so that the first exception does not hang on to this one.
     raise AirflowFailException(complaint)
 

@@ -129,6 +129,17 @@ class AirflowClient:
             for run in runs
         )
 
+    def complaint(self, progress: RunProgress) -> str:
+        """Return what the failed step of a run said; empty when none failed or it was killed."""
+        if progress.state != "failed" or progress.stage is None:
+            return ""
+        site, run = progress.run.names
+        path = f"/api/v2/dags/{site}/dagRuns/{run}/taskInstances/{progress.stage}"
+        attempt = self._get(path)["try_number"]
+        lines = self._get(f"{path}/logs/{attempt}", full_content="true")["content"]
+        errors = [line["error_detail"] for line in lines if line.get("error_detail")]
+        return str(errors[-1][0]["exc_value"]) if errors else ""
+
     def wait(
         self,
         runs: Iterable[Run],
