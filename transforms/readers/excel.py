@@ -6,6 +6,7 @@ the source's declared decimal mark, dates and times in ISO form, booleans as tru
 
 import datetime
 import io
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,6 +40,7 @@ ZIP = b"PK\x03\x04"
 OLD_EXCEL = b"\xd0\xcf\x11\xe0"
 DATES = {datetime.date, datetime.datetime}
 NUMBERS = {int, float}
+DATE_TEXT = re.compile(r"\s*\d{1,2}[./-]\d{1,2}[./-]\d{2,4}\s*")
 
 
 def read(source: SourceLike, inbox: Path, connection: duckdb.DuckDBPyConnection) -> SourceTable:
@@ -113,8 +115,10 @@ def _read_part(
         )
     columns = column_names([_texts([cell], source.decimal)[0].as_py() for cell in header])
     cells = list(zip(*grid[header_row:], strict=True)) or [()] * len(columns)
-    kinds = [set(map(type, column)) for column in cells]
-    odd = [note for c, k in zip(columns, kinds, strict=True) for note in _odd(name, sheet, c, k)]
+    where = f"{name}, sheet {sheet}"
+    odd = [
+        n for c, v in zip(columns, cells, strict=True) for n in _odd(f"{where}, column '{c}'", v)
+    ]
     rows = pa.array(np.arange(header_row + 1, len(grid) + 1))
     values = [_texts(column, source.decimal) for column in cells]
     return part(name, sheet, columns, values, rows), odd
@@ -132,12 +136,19 @@ def _grid(workbook: "CalamineWorkbook", sheet: str, name: str) -> list[list[Any]
         ) from None
 
 
-def _odd(name: str, sheet: str, column: str, kinds: set[type]) -> list[str]:
+def _odd(where: str, column: Sequence[Any]) -> list[str]:
     """Return notes on cells that Excel has probably converted on its own."""
-    where = f"{name}, sheet {sheet}, column '{column}'"
+    kinds = set(map(type, column))
+    if not kinds & DATES:
+        return []
     notes = []
-    if kinds & DATES and kinds & NUMBERS:
+    if kinds & NUMBERS:
         notes.append(f"{where}: dates among numbers; Excel may have turned '1-2' into a date")
+    if any(re.fullmatch(DATE_TEXT, cell) for cell in column if type(cell) is str):
+        notes.append(
+            f"{where}: dates among texts that look like dates; the workbook was probably opened "
+            "with another country's settings: day and month may be swapped in the dates"
+        )
     return notes
 
 

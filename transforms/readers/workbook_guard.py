@@ -23,10 +23,12 @@ MAX_ENTRIES = 1_000
 MAX_CELLS = 20_000_000
 PIECE = 2**20
 OVERLAP = 64
-SHEET = re.compile(r"xl/worksheets/[^/]+\.xml")
-ADDRESS = re.compile(rb'\sr="([A-Z]{0,3})([0-9]{1,7})"')
-ERROR_CELL = re.compile(rb'\st="e"')
-REPEATED = re.compile(rb'-(?:columns|rows)-repeated="([0-9]+)"')
+# Attributes of the elements `row` and `c`; any entry may be a sheet, whatever its name.
+ADDRESS = re.compile(rb"""\sr\s*=\s*["']([A-Z]{0,3})([0-9]{1,9})["']""")
+ERROR_CELL = re.compile(rb"""\st\s*=\s*["']e["']""")
+# What no spreadsheet program writes: declared entities, and an address that hides behind one.
+FORGED = re.compile(rb"""<!(?:DOCTYPE|ENTITY)|\sr\s*=\s*["'][^"'>]{0,32}&""", re.IGNORECASE)
+WIDE_TEXT = (b"\xfe\xff", b"\xff\xfe", b"<\x00", b"\x00<")
 
 
 @dataclass(frozen=True)
@@ -73,13 +75,16 @@ def _check_directory(archive: zipfile.ZipFile, size: int, name: str) -> None:
 
 def _check_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str) -> int:
     """Read `member` to its end, which verifies its declared size; return its error cells."""
-    is_sheet = SHEET.fullmatch(member.filename) is not None
     errors, last_row, letters, tail = 0, 0, {b"A"}, b""
+    is_xml = member.filename.endswith((".xml", ".rels"))
     with archive.open(member) as stream:
         while piece := stream.read(PIECE):
-            if not is_sheet:
-                continue
             text = tail + piece
+            if is_xml and (FORGED.search(text) or text.startswith(WIDE_TEXT)):
+                raise SourceError(
+                    f"{name}: it holds XML that no spreadsheet program writes, so it was not "
+                    "opened; open it in Excel and save it again as .xlsx"
+                )
             addresses = ADDRESS.findall(text)
             letters.update(column for column, _ in addresses)
             last_row = max([last_row, *(int(row) for _, row in addresses)])
