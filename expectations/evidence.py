@@ -12,16 +12,16 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
-from pathlib import Path
 from typing import Any
 
 import duckdb
 
 from expectations import suites
+from expectations.wording import LOST_CELL, STATEMENTS
 from transforms.dictionary import DICTIONARY
 from transforms.dictionary.model import PROVENANCE
 from transforms.errors import MappingError, SourceError
-from transforms.mapping import parse_mapping
+from transforms.mapping import Source, parse_mapping
 from transforms.site import Site
 from transforms.sql import identifier
 
@@ -33,12 +33,13 @@ _PROVENANCE = {field.name for field in PROVENANCE}
 
 @dataclass(frozen=True)
 class TableCount:
-    """Rows of a table that were kept, and that were rejected."""
+    """Rows of a table that were kept, rejected, and skipped because the mapping says so."""
 
     table: str
     title: str
     rows: int
     rejected: int
+    skipped: int
 
 
 @dataclass(frozen=True)
@@ -80,10 +81,11 @@ class UnitCount:
 
 @dataclass(frozen=True)
 class SourceCount:
-    """Rows that were read from a source of the mapping."""
+    """Rows read from a source of the mapping, and parts of its files that no source reads."""
 
     source: str
     rows: int
+    other_parts: int
 
 
 @dataclass(frozen=True)
@@ -116,55 +118,60 @@ def gather(site: Site, run_id: str) -> Evidence:
     Raises SourceError when the run was not harmonised, or not to its end.
     """
     folder = site.work / run_id
-    wanted = [folder / "tables" / f"{name}.parquet" for name in DICTIONARY.tables]
-    wanted += [folder / name for name in ("rejects.parquet", "flags.parquet", "coverage.json")]
-    missing = [path.name for path in (*wanted, folder / "harmonization.json") if not path.is_file()]
+    relations = [folder / "tables" / f"{name}.parquet" for name in DICTIONARY.tables]
+    relations += [folder / "rejects.parquet", folder / "flags.parquet"]
+    documents = [folder / "coverage.json", folder / "harmonization.json"]
+    missing = [path.name for path in (*relations, *documents) if not path.is_file()]
     if missing:
         raise SourceError(
             f"{site.id}: run {run_id} is not harmonised ({', '.join(missing)} not in {folder});"
             " run harmonize first"
         )
-    patterns = _patterns(site)
+    coverage, counts = (json.loads(path.read_text(encoding="utf-8")) for path in documents)
     with duckdb.connect() as connection:
-        for path in wanted:
-            if path.suffix == ".parquet":
-                connection.read_parquet(str(path)).create_view(path.stem)
-        tables = _tables(connection)
-        fields = _fields(connection, _coverage(folder / "coverage.json"))
-        return Evidence(
-            tables=tables,
-            fields=fields,
-            rejects=_by_source(_fired(connection, "rejects", files=True), patterns),
-            flags=_fired(connection, "flags"),
-            units=_units(connection),
-            rejected_rows=sum(table.rejected for table in tables),
-            mandatory_cells=_mandatory_cells(connection, fields),
-            **_harmonization(folder / "harmonization.json"),
-        )
+        for path in relations:
+            connection.read_parquet(str(path)).create_view(path.stem)
+        return _evidence(connection, coverage, counts, _places(site))
 
 
-def _json(path: Path) -> Any:
-    """Read a JSON file."""
-    return json.loads(path.read_text(encoding="utf-8"))
+def _evidence(
+    connection: duckdb.DuckDBPyConnection,
+    coverage: Sequence[Mapping[str, str]],
+    counts: Mapping[str, Any],
+    places: Sequence[Source],
+) -> Evidence:
+    """Put together what the files say; `counts` is `harmonization.json`."""
+    tables = _tables(connection, counts)
+    ways = {(row["table"], row["field"]): row["mapped"] for row in coverage}
+    fields = _fields(connection, ways)
+    return Evidence(
+        tables=tables,
+        fields=fields,
+        rejects=_by_source(_fired(connection, "rejects", files=True), places),
+        flags=_fired(connection, "flags"),
+        units=_units(connection),
+        sources=tuple(
+            SourceCount(source, rows, len(counts["other_parts"].get(source, ())))
+            for source, rows in sorted(counts["rows_read"].items())
+        ),
+        not_held=tuple(NotHeld(kind, rows) for kind, rows in sorted(counts["not_held"].items())),
+        excluded_for_consent=counts["excluded_for_consent"],
+        rejected_rows=sum(table.rejected for table in tables),
+        mandatory_cells=_mandatory_cells(connection, fields),
+    )
 
 
-def _coverage(path: Path) -> Mapping[tuple[str, str], str]:
-    """Return how the mapping treats each (table, field)."""
-    return {(row["table"], row["field"]): str(row["mapped"]) for row in _json(path)}
-
-
-def _tables(connection: duckdb.DuckDBPyConnection) -> tuple[TableCount, ...]:
-    """Count kept rows and distinct rejected source rows of each table."""
-    query = """
-        select count(distinct (source_file, source_sheet, source_row)) from rejects
-        where "table" = ? and severity = 'hard'
-    """
+def _tables(
+    connection: duckdb.DuckDBPyConnection, counts: Mapping[str, Any]
+) -> tuple[TableCount, ...]:
+    """Count kept, rejected and skipped rows of each table."""
     return tuple(
         TableCount(
             table.name,
             table.title,
             rows=_one(connection, f"select count(*) from {identifier(table.name)}"),  # noqa: S608
-            rejected=_one(connection, query, table.name),
+            rejected=counts["rejected"].get(table.name, 0),
+            skipped=counts["skipped"].get(table.name, 0),
         )
         for table in suites.tables()
     )
@@ -199,32 +206,45 @@ def _fired(
     connection: duckdb.DuckDBPyConnection, relation: str, *, files: bool = False
 ) -> tuple[Fired, ...]:
     """Count the rows of `rejects` or `flags` by rule, table, field and, if asked, file."""
-    source = "coalesce(source_file, '')" if files else "''"
+    source = "concat_ws(chr(9), source_file, coalesce(source_sheet, ''))" if files else "''"
     query = f"""
         select rule, severity, "table", coalesce(field, ''), count(*), any_value(remedy), {source}
         from {identifier(relation)}
         group by all order by 5 desc, 1, 3, 4, 7
     """  # noqa: S608 - quoted
-    return tuple(Fired(*row) for row in connection.execute(query).fetchall())
+    return tuple(
+        Fired(rule, severity, table, field, rows, remedy, place, STATEMENTS.get(rule, ""))
+        for rule, severity, table, field, rows, remedy, place in connection.execute(
+            query
+        ).fetchall()
+    )
 
 
-def _patterns(site: Site) -> tuple[tuple[str, str], ...]:
-    """Return (pattern of files, source id) of the site's mapping; none when it cannot be read."""
+def _places(site: Site) -> tuple[Source, ...]:
+    """Return the sources of the site's mapping; none when it cannot be read any more."""
     try:
-        return tuple((one.file, one.source) for one in parse_mapping(site.mapping).sources)
+        return parse_mapping(site.mapping).sources
     except MappingError:
         return ()
 
 
-def _by_source(fired: Iterable[Fired], patterns: Sequence[tuple[str, str]]) -> tuple[Fired, ...]:
+def _by_source(fired: Iterable[Fired], places: Sequence[Source]) -> tuple[Fired, ...]:
     """Put the ids of sources in the place of file names, and add up what falls together."""
     counts: dict[Fired, int] = {}
     for one in fired:
-        ids = [source for pattern, source in patterns if _matches(one.source, pattern)]
-        key = replace(one, rows=0, source=", ".join(dict.fromkeys(ids)) or "unknown source")
+        key = replace(one, rows=0, source=_source_of(one.source, places))
         counts[key] = counts.get(key, 0) + one.rows
     merged = [replace(key, rows=rows) for key, rows in counts.items()]
     return tuple(sorted(merged, key=lambda one: (-one.rows, one.rule, one.table, one.field)))
+
+
+def _source_of(place: str, sources: Sequence[Source]) -> str:
+    """Return the id of the source that reads "file<tab>sheet"; several where it cannot be told."""
+    file, _, sheet = place.partition("\t")
+    fitting = [one for one in sources if _matches(file, one.file)]
+    exact = [one for one in fitting if one.sheet == sheet]
+    ids = dict.fromkeys(one.source for one in exact or fitting)
+    return ", ".join(ids) or "unknown source"
 
 
 def _matches(file: str, pattern: str) -> bool:
@@ -237,31 +257,17 @@ def _mandatory_cells(
 ) -> tuple[int, int]:
     """Return (filled, all) cells of mandatory fields.
 
-    A row that was rejected for a mandatory field counts as one more cell that is not filled:
-    otherwise a source without a single usable date would look complete.
+    A row that was rejected because a mandatory field holds nothing usable counts as one more cell
+    that is not filled: otherwise a source without a single readable date would look complete.
     """
     mandatory = [one for one in fields if one.obligation == "mandatory"]
     names = [f"{one.table}.{one.field}" for one in mandatory]
     query = """
         select count(distinct ("table", field, source_file, source_sheet, source_row)) from rejects
-        where list_contains(?, "table" || '.' || field)
+        where list_contains(?, "table" || '.' || field) and list_contains(?, rule)
     """
-    lost = _one(connection, query, names)
+    lost = _one(connection, query, names, list(LOST_CELL))
     return sum(one.filled for one in mandatory), sum(one.rows for one in mandatory) + lost
-
-
-def _harmonization(path: Path) -> dict[str, Any]:
-    """Return what `harmonization.json` counts."""
-    document = _json(path)
-    return {
-        "sources": tuple(
-            SourceCount(source, rows) for source, rows in sorted(document["rows_read"].items())
-        ),
-        "not_held": tuple(
-            NotHeld(kind, rows) for kind, rows in sorted(document["not_held"].items())
-        ),
-        "excluded_for_consent": document["excluded_for_consent"],
-    }
 
 
 def _units(connection: duckdb.DuckDBPyConnection) -> tuple[UnitCount, ...]:

@@ -8,7 +8,7 @@ the table whose figures it draws. No script, no other host, and every text is es
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from itertools import groupby
 from pathlib import Path
@@ -32,6 +32,8 @@ WORDS = {
     "info": "note",
 }
 
+# How a field is filled, as `transforms.outcome` says it.
+WAYS = ("mapped", "derived", "not collected", "not mapped")
 CRITERIA = {
     "rejected_share": "Rejected rows among all rows",
     "mandatory_completeness": "Filled cells among the cells of mandatory fields",
@@ -122,14 +124,15 @@ def _by_table(items: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[Mappin
     return [(table, list(group)) for table, group in groupby(items, lambda one: str(one["table"]))]
 
 
-def _coverage(fields: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return for each table which fields the mapping fills, does not collect and leaves out."""
+def _coverage(fields: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return for each table which fields are filled, not collected here, and left out."""
     rows = []
-    for table, group in _by_table(list(fields)):
-        states = {"mapped": [], "not collected": [], "not mapped": []}  # type: dict[str, list[str]]
+    for table, group in _by_table(fields):
+        states: dict[str, list[str]] = {state: [] for state in WAYS}
         for one in group:
             states[one["mapped"]].append(one["field"])
-        rows.append({"table": table, "states": states, "share": len(states["mapped"]) / len(group)})
+        filled = len(states["mapped"]) + len(states["derived"])
+        rows.append({"table": table, "states": states, "share": filled / len(group)})
     return rows
 
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from expectations.engine import Finding, run_suites
 from expectations.evidence import Evidence, gather
 from expectations.report import render
 from transforms.dictionary import DICTIONARY
+from transforms.durable import write_text
 from transforms.site import Site
 
 
@@ -69,9 +69,9 @@ def validate(site: Site, run_id: str) -> Validation:
     document = _document(site, run_id, criteria, findings, evidence)
     folder = site.reports / run_id
     folder.mkdir(parents=True, exist_ok=True)
-    _write(folder / "report.html", render(document))
+    write_text(folder / "report.html", render(document))
     text = json.dumps(document, indent=1, ensure_ascii=False, sort_keys=False) + "\n"
-    _write(folder / "validation.json", text)
+    write_text(folder / "validation.json", text)
     return Validation(
         site_id=site.id,
         run_id=run_id,
@@ -81,13 +81,6 @@ def validate(site: Site, run_id: str) -> Validation:
         failed=sum(1 for one in findings if not one.passed),
         report=folder / "report.html",
     )
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    staged = path.with_name(f".{path.name}.{os.getpid()}")
-    staged.write_text(text, encoding="utf-8")
-    os.replace(staged, path)
 
 
 def _criteria(site: Site, evidence: Evidence, findings: Sequence[Finding]) -> tuple[Criterion, ...]:

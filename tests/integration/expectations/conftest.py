@@ -1,7 +1,8 @@
 """Sites whose harmonised tables are written by hand: clean rows, and then what a test changes."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -86,7 +87,7 @@ def harmonised(tmp_path: Path) -> Callable[..., Site]:
 
     def write(
         changes: Mapping[str, Change] = {},
-        rejects: Iterable[Mapping[str, Any]] = (),
+        rejects: Sequence[Mapping[str, Any]] = (),
         flags: Iterable[Mapping[str, Any]] = (),
         run_id: str = "run-000000000001",
     ) -> Site:
@@ -107,7 +108,20 @@ def harmonised(tmp_path: Path) -> Callable[..., Site]:
             for field in table.field_names
         ]
         (work / "coverage.json").write_text(json.dumps(coverage), encoding="utf-8")
-        counts = {"rows_read": {"patients": 20}, "not_held": {}, "excluded_for_consent": 0}
+        rejected = Counter(
+            table
+            for table, *_ in {
+                (one["table"], one["source_file"], one["source_row"]) for one in rejects
+            }
+        )
+        counts = {
+            "rows_read": {"patients": 20},
+            "other_parts": {"patients": []},
+            "not_held": {},
+            "excluded_for_consent": 0,
+            "rejected": rejected,
+            "skipped": {},
+        }
         (work / "harmonization.json").write_text(json.dumps(counts), encoding="utf-8")
         return site
 
