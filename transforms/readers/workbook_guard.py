@@ -27,7 +27,8 @@ OVERLAP = 64
 ADDRESS = re.compile(rb"""\sr\s*=\s*["']([A-Z]{0,3})([0-9]{1,9})["']""")
 ERROR_CELL = re.compile(rb"""\st\s*=\s*["']e["']""")
 # What no spreadsheet program writes: declared entities, and an address that hides behind one.
-FORGED = re.compile(rb"""<!(?:DOCTYPE|ENTITY)|\sr\s*=\s*["'][^"'>]{0,32}&""", re.IGNORECASE)
+DECLARATIONS = (b"<!DOCTYPE", b"<!ENTITY")
+HIDDEN = re.compile(rb"""\sr\s*=\s*["'][^"'>&]{0,32}&""")
 WIDE_TEXT = (b"\xfe\xff", b"\xff\xfe", b"<\x00", b"\x00<")
 
 
@@ -80,18 +81,23 @@ def _check_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str) 
     with archive.open(member) as stream:
         while piece := stream.read(PIECE):
             text = tail + piece
-            if is_xml and (FORGED.search(text) or text.startswith(WIDE_TEXT)):
+            if is_xml and _forged(text):
                 raise SourceError(
                     f"{name}: it holds XML that no spreadsheet program writes, so it was not "
                     "opened; open it in Excel and save it again as .xlsx"
                 )
             addresses = ADDRESS.findall(text)
-            letters.update(column for column, _ in addresses)
-            last_row = max([last_row, *(int(row) for _, row in addresses)])
+            letters.update({column for column, _ in addresses})
+            last_row = max(last_row, *map(int, {row for _, row in addresses}), 0)
             errors += len(ERROR_CELL.findall(text)) - len(ERROR_CELL.findall(tail))
             tail = text[-OVERLAP:]
             _check_extent(last_row, max(map(_column_number, letters)), name)
     return errors
+
+
+def _forged(text: bytes) -> bool:
+    declared = any(declaration in text for declaration in DECLARATIONS)
+    return declared or text.startswith(WIDE_TEXT) or HIDDEN.search(text) is not None
 
 
 def _check_extent(rows: int, columns: int, name: str) -> None:
