@@ -8,12 +8,15 @@ flagged or rejected by rule R80 (`transforms.rules`), never converted in silence
 
 import unicodedata
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from transforms.dictionary import DICTIONARY, Analyte, Field, Table
 
 
 __all__ = [
     "AGE_DURATION",
+    "WINDOWS",
+    "Window",
     "analyte_factors",
     "canonical",
     "field_factors",
@@ -93,3 +96,32 @@ def field_factors(field: Field) -> dict[str, float]:
     if field.unit is None:
         return {}
     return {normal(field.unit): 1.0, **OTHER_FIELDS.get(field.unit, {})}
+
+
+@dataclass(frozen=True)
+class Window:
+    """Numbers that, declared in unit `declared` (normal form), are usual in `looks_like`.
+
+    `of_batch`: suspicious only when the source has at least ten values of the analyte and their
+    median lies in the window too, because single patients may well have such a value.
+    """
+
+    declared: str
+    low: float
+    high: float
+    looks_like: str
+    of_batch: bool = False
+
+
+# Rule R80 (data reference §T8). An analyte that is here has units whose usual windows lie apart, so
+# that a number beyond its limits tells which unit it has; the windows name numbers that are
+# possible in the declared unit and yet suspicious. 25-OH-D is not here: nmol/L and ng/mL overlap.
+WINDOWS: Mapping[str, tuple[Window, ...]] = {
+    # 4.3 to 11.2 mmol/L are 70 to 180 g/L, everyday values; in g/dL they are an anemia
+    "hemoglobin": (Window("g/dl", 4.3, 11.2, "mmol/L", of_batch=True),),
+    "calcium": (Window("mmol/l", 4.0, 6.0, "mg/dL"),),
+    "creatinine": (Window("umol/l", 0.1, 5.0, "mg/dL"),),
+    "platelets": (),
+    "leukocytes": (),
+    "pth": (Window("pmol/l", 15.0, 300.0, "pg/mL"),),
+}

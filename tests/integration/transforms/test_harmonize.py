@@ -1,0 +1,238 @@
+"""From a centre's own files to harmonized tables, rejects and flags."""
+
+import csv
+import datetime
+import hashlib
+import json
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.integration.transforms.conftest import FIELDS, FRACTURES, LABS, PATIENTS, SOURCES
+from transforms.collect import collect
+from transforms.dictionary import DICTIONARY
+from transforms.dictionary.arrow import schema
+from transforms.errors import MappingError, SourceError
+from transforms.harmonize import harmonize
+from transforms.site import Site
+
+
+TODAY = datetime.date(2026, 11, 22)
+Centre = Callable[..., Site]
+
+
+def run(site: Site) -> Path:
+    """Collect and harmonize; return the run's folder."""
+    batch = collect(site, TODAY)
+    harmonize(site, batch.run_id)
+    return site.work / batch.run_id
+
+
+def rows(folder: Path, name: str) -> list[dict[str, Any]]:
+    return pq.read_table(folder / f"{name}.parquet").to_pylist()
+
+
+def reasons(folder: Path, name: str) -> set[tuple[str, str, str]]:
+    return {(row["table"], row["field"], row["rule"]) for row in rows(folder, name)}
+
+
+def test_a_clean_centre_is_harmonized_without_a_reject(centre: Centre) -> None:
+    folder = run(centre())
+    assert rows(folder, "rejects") == []
+    counts = json.loads((folder / "harmonization.json").read_text("utf-8"))
+    assert counts["rows"] == {
+        "person": 2, "diagnosis": 2, "variant": 2, "fracture": 2, "complication": 3,
+        "lab_measurement": 6, "imaging_bmd": 0, "hsct": 0, "death_followup": 2,
+    }  # fmt: skip
+    assert counts["excluded_for_consent"] == 1
+    assert counts["rows_read"] == {"patients": 3, "fractures": 3, "labs": 3}
+    for name, table in DICTIONARY.tables.items():
+        assert pq.read_schema(folder / "tables" / f"{name}.parquet").equals(schema(table))
+
+
+def test_values_arrive_in_the_dictionary_s_units(centre: Centre) -> None:
+    folder = run(centre())
+    labs = {(r["analyte"], round(r["value"], 3), r["unit_ucum"], r["unit_status"])
+            for r in rows(folder, "tables/lab_measurement")}  # fmt: skip
+    assert labs == {
+        ("hemoglobin", 125.0, "g/L", "converted"), ("hemoglobin", 91.0, "g/L", "converted"),
+        ("calcium", 2.4, "mmol/L", "converted"), ("calcium", 2.196, "mmol/L", "converted"),
+        ("platelets", 250.0, "10*9/L", "declared"), ("platelets", 98.0, "10*9/L", "converted"),
+    }  # fmt: skip
+    ages = [row["age_at_fracture_y"] for row in rows(folder, "tables/fracture")]
+    assert sorted(round(age, 2) for age in ages) == [10.0, 18.69]
+    onset = {row["onset_age_y"] for row in rows(folder, "tables/diagnosis")}
+    assert onset == {8.0, 2.5 / 12}
+    found = {(r["hpo_id"], r["status"], r["category"]) for r in rows(folder, "tables/complication")}
+    assert found == {
+        ("HP:0000572", "excluded", "visual"), ("HP:0000572", "present", "visual"),
+        ("HP:0000365", "excluded", "hearing"),
+    }  # fmt: skip
+
+
+def test_nobody_without_consent_is_anywhere(centre: Centre) -> None:
+    site = centre(
+        fractures=FRACTURES + "1003;99/99/2003;tibia\n", labs=LABS + "1003;1/1/2020;quatre;;;\n"
+    )
+    folder = run(site)
+    assert rows(folder, "rejects") == []
+    written = b"".join(p.read_bytes() for p in site.folder.rglob("*") if p.is_file()
+                       and "inbox" not in p.parts)  # fmt: skip
+    for secret in (b"1003", b"SECRET", b"MARTIN", b"1001", b"quatre"):
+        assert secret not in written
+
+
+def test_the_same_input_gives_the_same_bytes(centre: Centre) -> None:
+    site = centre()
+    first = {p.name: p.read_bytes() for p in sorted(run(site).rglob("*")) if p.is_file()}
+    second = {p.name: p.read_bytes() for p in sorted(run(site).rglob("*")) if p.is_file()}
+    assert first == second
+    assert len(first) == len(DICTIONARY.tables) + 5
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("fractures", FRACTURES + "1001;01/01/1980;tibia\n", ("fracture", "fracture_date", "R01")),
+        ("fractures", FRACTURES + "1001;01/01/2027;tibia\n", ("fracture", "fracture_date", "R01")),
+        ("fractures", FRACTURES + "4711;01/01/2003;tibia\n", ("fracture", "person_id", "R04")),
+        ("fractures", FRACTURES + "1001;01/01/2003;rotule\n",
+         ("fracture", "bone_site", "unknown_code")),
+        ("fractures", FRACTURES + "1001;01/01/2003;\n",
+         ("fracture", "bone_site", "missing_mandatory")),
+        ("patients", PATIENTS.replace(";F;", ";M;"), ("person", "sex_at_birth", "unknown_code")),
+        ("patients", PATIENTS + PATIENTS.splitlines()[1] + "\n", ("person", "person_id", "R05")),
+        ("patients", PATIENTS.replace("c.643G>A", "c.643G>A tel. 06 12 34 56 78", 1),
+         None),
+        ("labs", LABS.replace("12,5", "125"), ("lab_measurement", "value", "range")),
+        ("labs", LABS.replace("12,5", "125"), ("lab_measurement", "value", "R80")),
+        ("labs", LABS.replace("96,2", "2,4"), ("lab_measurement", "value", "R80")),
+        ("labs", LABS.replace("12,5", "douze"), ("lab_measurement", "value", "not_a_number")),
+        ("labs", LABS.replace("/µL", "par µL"), ("lab_measurement", "value", "unknown_unit")),
+    ],
+)  # fmt: skip
+def test_a_wrong_row_is_rejected_with_its_reason(
+    centre: Centre, name: str, text: str, expected: tuple[str, str, str] | None
+) -> None:
+    folder = run(centre(**{name: text}))
+    if expected is not None:
+        assert expected in reasons(folder, "rejects")
+
+
+def test_a_row_that_hangs_on_a_rejected_person_is_rejected_too(centre: Centre) -> None:
+    folder = run(centre(patients=PATIENTS.replace(";F;", ";M;")))
+    assert {table for table, _, rule in reasons(folder, "rejects") if rule == "R04"} == {
+        "diagnosis", "variant", "complication", "death_followup", "fracture", "lab_measurement",
+    }  # fmt: skip
+    assert [row["sex_at_birth"] for row in rows(folder, "tables/person")] == ["male"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("fractures", FRACTURES.replace("20/11/2003", "été 2003"),
+         ("fracture", "fracture_date", "unreadable_value")),
+        ("fractures", FRACTURES.replace("20/11/2003", "2003"),
+         ("fracture", "fracture_date", "partial_date")),
+        ("fractures", FRACTURES + "1001;22/11/2003;tibia\n", ("fracture", "fracture_date", "R06")),
+        ("patients", PATIENTS.replace("14/03/1985", "01/01/1970"), ("person", "birth_date", "R07")),
+        ("patients", PATIENTS.replace("14/03/1985", "1985"), ("person", "birth_date", "R08")),
+        ("patients", PATIENTS.replace("hom", "het"), ("variant", "zygosity", "R10")),
+        ("labs", LABS.replace("12,5", "6,5"), ("lab_measurement", "value", "R80")),
+    ],
+)  # fmt: skip
+def test_an_odd_row_is_kept_and_flagged(
+    centre: Centre, name: str, text: str, expected: tuple[str, str, str]
+) -> None:
+    folder = run(centre(**{name: text}))
+    assert rows(folder, "rejects") == []
+    (flag,) = [
+        row for row in rows(folder, "flags")
+        if (row["table"], row["field"], row["rule"]) == expected
+    ]  # fmt: skip
+    table = DICTIONARY.tables[flag["table"]]
+    key = table.key[0]
+    assert flag["row_id"] in {row[key] for row in rows(folder, f"tables/{table.name}")}
+    assert flag["remedy"]
+
+
+def test_only_the_quarantine_holds_values_and_only_the_owner_reads_it(centre: Centre) -> None:
+    site = centre(labs=LABS.replace("12,5", "douze-virgule-cinq"))
+    folder = run(site)
+    path = site.quarantine / folder.name / "lab_measurement.csv"
+    (row,) = csv.DictReader(path.read_text("utf-8").splitlines())
+    assert (row["field"], row["value"], row["source_row"]) == ("value", "douze-virgule-cinq", "2")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert all(b"douze" not in p.read_bytes() for p in folder.rglob("*") if p.is_file())
+
+
+def test_an_unmapped_column_blocks_and_names_it(centre: Centre) -> None:
+    header, *lines = FRACTURES.splitlines()
+    remarks = "\n".join([f"{header};Remarque", *(f"{line};x" for line in lines)]) + "\n"
+    site = centre(fractures=remarks)
+    batch = collect(site, TODAY)
+    with pytest.raises(MappingError, match="source fractures: unmapped column 'Remarque'"):
+        harmonize(site, batch.run_id)
+    assert not (site.work / batch.run_id / "harmonization.json").exists()
+
+
+def test_unknown_consent_is_no_consent_and_an_unreadable_one_is_reported(centre: Centre) -> None:
+    folder = run(centre(patients=PATIENTS.replace(";oui;ADO2", ";;ADO2")))
+    assert json.loads((folder / "harmonization.json").read_text())["excluded_for_consent"] == 2
+    folder = run(centre(patients=PATIENTS.replace(";oui;ADO2", ";peut-être;ADO2")))
+    assert reasons(folder, "rejects") == {("person", "consent_reuse", "unknown_code")}
+    assert len(rows(folder, "tables/diagnosis")) == 1
+
+
+def test_a_file_that_changes_after_collect_stops_the_run(centre: Centre) -> None:
+    batch = collect(centre(), TODAY)
+    site = centre(labs=LABS + "1001;04/04/2020;12,6;;;\n")
+    with pytest.raises(SourceError, match="changed since this run was collected"):
+        harmonize(site, batch.run_id)
+
+
+def test_run_ids_follow_the_content(centre: Centre) -> None:
+    first = collect(centre(), TODAY)
+    assert collect(centre(), TODAY + datetime.timedelta(days=3)) == first
+    assert collect(centre(labs=LABS + "\n1001;04/04/2020;12,6;;;\n"), TODAY).run_id != first.run_id
+    fields = FIELDS.replace("g/dL", "g/100mL")
+    assert collect(centre(fields=fields), TODAY).run_id != first.run_id
+    digest = hashlib.sha256(PATIENTS.encode()).hexdigest()
+    assert digest in first.files
+
+
+def test_an_empty_inbox_and_an_unknown_run_are_refused(centre: Centre) -> None:
+    site = centre()
+    with pytest.raises(SourceError, match="run collect first"):
+        harmonize(site, "run-000000000000")
+    for path in site.inbox.iterdir():
+        path.unlink()
+    with pytest.raises(SourceError, match="no file there"):
+        collect(site, TODAY)
+
+
+def test_coverage_says_how_each_field_is_filled(centre: Centre) -> None:
+    fields = FIELDS + "death_followup,cause,,,not_collected,,,approved,\n"
+    folder = run(centre(fields=fields))
+    coverage = {
+        (r["table"], r["field"]): r
+        for r in json.loads((folder / "coverage.json").read_text("utf-8"))
+    }
+    assert coverage["person", "sex_at_birth"]["mapped"] == "mapped"
+    assert coverage["death_followup", "cause"]["mapped"] == "not collected"
+    assert coverage["person", "family_id"]["mapped"] == "not mapped"
+    assert coverage["fracture", "age_at_fracture_y"] == {
+        "table": "fracture", "field": "age_at_fracture_y", "mapped": "derived",
+        "rows": 2, "filled": 2,
+    }  # fmt: skip
+
+
+def test_a_source_whose_mapping_names_a_missing_column_is_refused(centre: Centre) -> None:
+    site = centre(sources=SOURCES.replace("IPP,\nlabs", "Ipp,\nlabs"))
+    batch = collect(site, TODAY)
+    with pytest.raises(MappingError, match="id_column 'Ipp'"):
+        harmonize(site, batch.run_id)

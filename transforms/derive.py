@@ -1,0 +1,105 @@
+"""What harmonization itself fills in on staged rows: dates from ages, ages from dates, units.
+
+Ages are years of 365.25 days. A field whose dictionary entry says how it is derived
+(`years from person.birth_date to …`, `… of <coded field>`) is derived so wherever that is possible;
+what the source says stays where it is not.
+"""
+
+import re
+
+import duckdb
+import pyarrow as pa
+
+from transforms.dictionary import DICTIONARY, Dictionary, Field, Table
+from transforms.sql import identifier, qualified
+from transforms.staging import SCHEMA, column
+
+
+__all__ = ["derive"]
+
+DAYS_PER_YEAR = 365.25
+YEARS = re.compile(r"years from person\.birth_date to (\w+)")
+ATTRIBUTE = re.compile(r"(\w+) of (\w+)")
+
+
+def derive(connection: duckdb.DuckDBPyConnection, dictionary: Dictionary = DICTIONARY) -> None:
+    """Fill derived fields of all staged tables in place.
+
+    Needs `codelist.*` (see `transforms.codelists`) and leaves the relation
+    `births(person_id, birth_date)`: one row per person, the first that has a birth date.
+    """
+    _persons(connection)
+    connection.execute("""
+        create or replace temp table births as
+        select person_id, birth_date from staged.person where birth_date is not null
+        qualify row_number() over (
+            partition by person_id order by source_file, source_sheet, source_row
+        ) = 1
+    """)
+    for table in dictionary.tables.values():
+        for field in table.fields:
+            if field.type == "date" and field.name != "birth_date":
+                _date_from_age(connection, table, field)
+        for field in table.fields:
+            if field.derived is not None:
+                _derived(connection, table, field)
+    _laboratory(connection, dictionary)
+
+
+def _persons(connection: duckdb.DuckDBPyConnection) -> None:
+    """Say how precise birth dates are, and give kindreds a pseudonym."""
+    connection.execute("""
+        update staged.person set
+            birth_date_precision = coalesce(birth_date_precision, "birth_date:precision"),
+            family_id = pseudonym('F', family_id)
+    """)
+
+
+def _date_from_age(connection: duckdb.DuckDBPyConnection, table: Table, field: Field) -> None:
+    """Turn ages at an event into dates, to the nearest day."""
+    age = column(field.name, "age")
+    connection.execute(
+        f"update {qualified(SCHEMA, table.name)} as staged "
+        f"set {identifier(field.name)} = births.birth_date + round({age} * $1)::integer "
+        f"from births where births.person_id = staged.person_id and {age} is not null",
+        [DAYS_PER_YEAR],
+    )
+
+
+def _derived(connection: duckdb.DuckDBPyConnection, table: Table, field: Field) -> None:
+    """Fill one field as its dictionary entry says."""
+    name, staged = identifier(field.name), qualified(SCHEMA, table.name)
+    if years := YEARS.fullmatch(field.derived or ""):
+        date = identifier(years[1])
+        connection.execute(
+            f"update {staged} as staged "
+            f"set {name} = date_diff('day', births.birth_date, staged.{date}) / $1 "
+            f"from births where births.person_id = staged.person_id and staged.{date} is not null",
+            [DAYS_PER_YEAR],
+        )
+    elif attribute := ATTRIBUTE.fullmatch(field.derived or ""):
+        codelist = qualified("codelist", table.field(attribute[2]).codelist or "")
+        connection.execute(
+            f"update {staged} as staged set {name} = codes.{identifier(attribute[1])} "
+            f"from {codelist} as codes where codes.code = staged.{identifier(attribute[2])}"
+        )
+
+
+def _laboratory(connection: duckdb.DuckDBPyConnection, dictionary: Dictionary) -> None:
+    """Say in which unit a laboratory value came and in which it stands now."""
+    units = pa.table(
+        {
+            "analyte": list(dictionary.analytes),
+            "unit": [analyte.unit for analyte in dictionary.analytes.values()],
+        }
+    )
+    connection.register("marmor_units", units)
+    connection.execute("""
+        update staged.lab_measurement as staged set
+            unit_ucum = marmor_units.unit,
+            value_source_unit = coalesce(value_source_unit, "value:unit"),
+            value_comparator = coalesce(value_comparator, "value:comparator"),
+            unit_status = case when "value:factor" <> 1 then 'converted' else 'declared' end
+        from marmor_units where marmor_units.analyte = staged.analyte
+    """)
+    connection.unregister("marmor_units")

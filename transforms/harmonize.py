@@ -1,0 +1,147 @@
+"""One run from the centre's files to harmonized tables, rejects and flags in `work/<run>/`.
+
+    read → stage (convert) → consent → derive → limits → rules → outcome
+
+All work on rows is SQL in an in-memory DuckDB. A run leaves behind (`transforms.outcome`):
+
+    tables/<table>.parquet   one per table of the dictionary, sorted; the same input, the same bytes
+    rejects.parquet          table, source_file, source_sheet, source_row, field, rule, severity,
+                             remedy: rows that were rejected, one line per reason
+    flags.parquet            table, row_id, field, rule, severity, remedy
+    coverage.json            per target field: mapped, derived, not collected or not mapped
+    harmonization.json       counts per table, source and rule; written last: a run is done when it
+                             is there
+    quarantine/<run>/<table>.csv   rejected rows with the text that was looked at, for the data
+                             manager's eyes; the only file with raw values, mode 0600
+
+A person without a yes to reuse, and every row of theirs, is left out before anything is looked at:
+they are counted in harmonization.json and stand in no reject, flag or quarantine.
+"""
+
+from typing import Any
+
+import duckdb
+
+from transforms.codelists import load_codelists
+from transforms.collect import Batch, inputs, load_batch
+from transforms.derive import derive
+from transforms.dictionary import DICTIONARY, Table
+from transforms.errors import MappingError, SourceError, raise_all
+from transforms.limits import check_limits
+from transforms.mapping import Mapping
+from transforms.mapping_check import check_columns, load_mapping
+from transforms.outcome import DONE, Harmonized, write_outcome
+from transforms.pseudonyms import install, site_key
+from transforms.rules import apply_rules
+from transforms.site import Site
+from transforms.sql import identifier, qualified
+from transforms.staging import SCHEMA, column, stage
+
+
+__all__ = ["Harmonized", "harmonize"]
+
+
+def harmonize(site: Site, run_id: str) -> Harmonized:
+    """Harmonize the inbox as the batch `run_id` describes it.
+
+    Raises SourceError when a file cannot be read or changed since it was collected, MappingError
+    when the mapping has problems or does not fit the files' columns.
+    """
+    batch = load_batch(site, run_id)
+    mapping = load_mapping(site.mapping)
+    folder = site.work / run_id
+    (folder / DONE).unlink(missing_ok=True)
+    with duckdb.connect() as connection:
+        counts = _read(connection, site, mapping)
+        _unchanged(site, batch)
+        install(connection, site_key(site.keys))
+        counts["skipped"] = stage(connection, mapping)
+        counts |= _judge(connection, mapping, batch)
+        return write_outcome(connection, site, batch, mapping, counts)
+
+
+def _read(connection: duckdb.DuckDBPyConnection, site: Site, mapping: Mapping) -> dict[str, Any]:
+    """Read all sources into `source.*`; return what was read, refuse columns that do not fit."""
+    from transforms.readers import read  # its libraries are there at a site only
+
+    tables = [read(source, site.inbox, connection) for source in mapping.sources]
+    columns = {table.source: table.columns for table in tables}
+    raise_all(MappingError, list(check_columns(mapping, columns)))
+    not_held: dict[str, int] = {}
+    for table in tables:
+        for kind, number in table.not_held.items():
+            not_held[kind] = not_held.get(kind, 0) + number
+    return {
+        "rows_read": {table.source: table.rows for table in tables},
+        "files_read": {table.source: len(table.files) for table in tables},
+        "other_parts": {table.source: list(table.other_parts) for table in tables},
+        "not_held": not_held,
+    }
+
+
+def _unchanged(site: Site, batch: Batch) -> None:
+    """Refuse a run whose files, mapping or code are no longer those that were collected."""
+    now = inputs(site)
+    was = (list(batch.files), batch.mapping_sha256, batch.code_version)
+    is_now = ([content for _, content in now["files"]], now["mapping_sha256"], now["code_version"])
+    if was != is_now:
+        raise SourceError(
+            f"{batch.run_id}: the inbox or the mapping changed since this run was collected; "
+            "run collect again when all files are in place"
+        )
+
+
+def _judge(connection: duckdb.DuckDBPyConnection, mapping: Mapping, batch: Batch) -> dict[str, Any]:
+    """Consent, derived fields, limits and rules; leaves `violations` and the harmonized tables."""
+    load_codelists(connection)
+    connection.execute(
+        "create temp table violations (table_name varchar, row_id varchar, field varchar, "
+        "rule varchar, severity varchar, remedy varchar)"
+    )
+    connection.execute(
+        "create temp table run as select $1::date as ingest_date", [batch.ingest_date]
+    )
+    excluded = _exclude(connection)
+    derive(connection)
+    check_limits(connection, mapping)
+    for table in DICTIONARY.tables.values():
+        _settle(connection, table)
+    apply_rules(connection)
+    return excluded
+
+
+def _exclude(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
+    """Take away all rows of persons who have not said yes to reuse; return how many there were.
+
+    A person whose consent is recorded twice, and once not as yes, is left out. A consent that could
+    not be read is left out too, and its one row stays to be rejected: it is the mapping's fault.
+    """
+    connection.execute("""
+        create or replace temp table without_consent as
+        select person_local from staged.person where person_local is not null
+        group by person_local having not bool_and(coalesce(consent_reuse = 'yes', false))
+    """)
+    rows = {}
+    for table in DICTIONARY.tables.values():
+        keep = f"and {column('consent_reuse', 'problem')} is null" if table.name == "person" else ""
+        deleted = connection.execute(
+            f"delete from {qualified(SCHEMA, table.name)} where person_local in "
+            f"(select person_local from without_consent) {keep} returning 1"
+        ).fetchall()
+        rows[table.name] = len(deleted)
+    return {"excluded_for_consent": rows["person"], "rows_excluded_for_consent": rows}
+
+
+def _settle(connection: duckdb.DuckDBPyConnection, table: Table) -> None:
+    """Make the harmonized table from staged rows without a hard violation."""
+    dates = [field.name for field in table.fields if field.type == "date"]
+    names = [identifier(name) for name in dict.fromkeys(("row_id", *table.field_names))]
+    if table.name != "person":
+        names[names.index(identifier(table.key[0]))] = f"row_id as {identifier(table.key[0])}"
+    listed = ", ".join([*names, *(column(name, "precision") for name in dates)])
+    connection.execute(
+        f"create or replace table {identifier(table.name)} as "
+        f"select {listed} from {qualified(SCHEMA, table.name)} where row_id not in "
+        "(select row_id from violations where table_name = $1 and severity = 'hard')",
+        [table.name],
+    )

@@ -1,0 +1,283 @@
+"""What the dictionary, without any cross-field rule, says against a staged row.
+
+Every finding goes to `violations(table_name, row_id, field, rule, severity, remedy)`:
+
+    unknown_code not_a_number unknown_unit not_a_date   hard where the field is mandatory, and then
+    missing_mandatory                                   the row is rejected
+    unreadable_value   soft   a field that is not mandatory could not be read: it becomes empty
+    pattern            hard   a mandatory text has not the form that it must have (else unreadable)
+    range              hard   beyond what the field or the analyte can be
+    R80                hard   … besides, another unit of the analyte would make it usual
+                       soft   within limits, but another unit would suit better; kept as declared
+    soft_range         soft   unusual; kept
+    partial_date       info   day, or day and month, of a date are not known
+    closed_form        info   a checkbox is empty in a form that was never filled in: unknown
+"""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import duckdb
+import pyarrow as pa
+
+from transforms.conversions import Parameters
+from transforms.dictionary import DICTIONARY, Dictionary, Field, Range, Table
+from transforms.mapping import Mapping
+from transforms.mapping_check import made_here
+from transforms.sql import identifier, qualified
+from transforms.staging import SCHEMA, column
+from transforms.units import WINDOWS, holds_analytes, normal_sql
+
+
+__all__ = ["PROBLEMS", "check_limits"]
+
+# What to do about a text that cannot be read.
+PROBLEMS = {
+    "unknown_code": "name the value in the mapping's sheet values, or mend it in the source",
+    "not_a_number": "mend the number in the source, or correct the mapping's decimal sign",
+    "unknown_unit": "mend the unit in the source, or declare the unit in the mapping",
+    "not_a_date": "mend the date in the source, or correct the mapping's date order",
+}
+MISSING = "fill it in at the source; say not_collected in the mapping if nobody has it"
+PATTERN = "write it in the form that the data dictionary asks for"
+PARTIAL = "enter the whole date at the source if it is known"
+CLOSED = "fill in and save the form; until then the answer counts as unknown"
+
+
+@dataclass(frozen=True)
+class _Check:
+    """One finding's SQL: rows of a staged table for which `condition` holds."""
+
+    field: str
+    rule: str
+    severity: str
+    condition: str
+    remedy: str
+
+
+def check_limits(
+    connection: duckdb.DuckDBPyConnection, mapping: Mapping, dictionary: Dictionary = DICTIONARY
+) -> None:
+    """Note in `violations` all that the dictionary says against staged rows.
+
+    Texts of fields that are not mandatory and have not the form they must have become NULL.
+    """
+    for table in dictionary.tables.values():
+        parameters = Parameters()
+        checks = list(_checks(table, mapping, parameters))
+        staged = qualified(SCHEMA, table.name)
+        selects = " union all ".join(_select(check, staged, parameters) for check in checks)
+        connection.execute(
+            f"insert into violations select {parameters.add(table.name)}, * from ({selects})",
+            parameters,
+        )
+        _forget_malformed(connection, table)
+    _check_analytes(connection, dictionary)
+
+
+def _select(check: _Check, staged: str, parameters: Parameters) -> str:
+    """Return the query for the rows that a check finds."""
+    said = (check.field, check.rule, check.severity, check.remedy)
+    columns = ", ".join(f"{parameters.add(text)}" for text in said)
+    return f"select row_id, {columns} from {staged} where {check.condition}"
+
+
+def _checks(table: Table, mapping: Mapping, parameters: Parameters) -> Iterator[_Check]:
+    """Yield all checks of one table."""
+    yield _Check("person_id", "missing_mandatory", "hard", "person_local is null", MISSING)
+    for field in table.fields:
+        if field.name in ("person_id", *table.key) or field.name.startswith("source_"):
+            continue
+        yield from _unread(field)
+        if field.obligation == "mandatory" and not made_here(table, field):
+            yield _missing(table, field, mapping, parameters)
+        yield from _form(field, parameters)
+        yield from _range(field, field.hard, "range", "hard", parameters)
+        yield from _range(field, field.soft, "soft_range", "soft", parameters)
+        if field.type == "date" and field.name != "birth_date":
+            partial = f"{column(field.name, 'precision')} <> 'day'"
+            yield _Check(field.name, "partial_date", "info", partial, PARTIAL)
+        closed = column(field.name, "closed")
+        yield _Check(field.name, "closed_form", "info", closed, CLOSED)
+
+
+def _unread(field: Field) -> Iterator[_Check]:
+    """Yield one check per way in which a text may not be read."""
+    problem = column(field.name, "problem")
+    mandatory = field.obligation == "mandatory"
+    for rule, remedy in PROBLEMS.items():
+        named, severity = (rule, "hard") if mandatory else ("unreadable_value", "soft")
+        yield _Check(field.name, named, severity, f"{problem} = '{rule}'", remedy)
+
+
+def _missing(table: Table, field: Field, mapping: Mapping, parameters: Parameters) -> _Check:
+    """Return the check that a mandatory field holds a value wherever its source has it."""
+    sources = [
+        source.source
+        for source in mapping.sources
+        if any(rule.field == field.name for rule in mapping.rules(table.name, source.source))
+    ]
+    condition = (
+        f"{identifier(field.name)} is null and {column(field.name, 'problem')} is null "
+        f"and list_contains({parameters.add(sources)}::varchar[], source_id)"
+    )
+    return _Check(field.name, "missing_mandatory", "hard", condition, MISSING)
+
+
+def _form(field: Field, parameters: Parameters) -> Iterator[_Check]:
+    """Yield the check of a text's form."""
+    if field.pattern is not None and field.type == "string":
+        wrong = f"not regexp_matches({identifier(field.name)}, {parameters.add(field.pattern)})"
+        if field.obligation == "mandatory":
+            yield _Check(field.name, "pattern", "hard", wrong, PATTERN)
+        else:
+            yield _Check(field.name, "unreadable_value", "soft", wrong, PATTERN)
+
+
+def _range(
+    field: Field, limits: Range | None, rule: str, severity: str, parameters: Parameters
+) -> Iterator[_Check]:
+    """Yield the check of a number's limits."""
+    if limits is not None:
+        low, high = parameters.add(limits.low), parameters.add(limits.high)
+        name = identifier(field.name)
+        beyond = f"({name} < {low}::double or {name} > {high}::double)"
+        if field.derived is not None:  # what follows from a date is judged by the date's rules
+            beyond = f"{column(field.name, 'raw')} is not null and {beyond}"
+        yield _Check(field.name, rule, severity, beyond, f"{_expected(limits)}: {limits.reason}")
+
+
+def _expected(limits: Range) -> str:
+    """Say limits in words."""
+    if limits.low is None or limits.high is None:
+        bound = f"at least {limits.low:g}" if limits.low is not None else f"at most {limits.high:g}"
+        return f"expected {bound}"
+    return f"expected {limits.low:g} to {limits.high:g}"
+
+
+def _forget_malformed(connection: duckdb.DuckDBPyConnection, table: Table) -> None:
+    """Empty texts that have not the form they must have, in fields that may be empty."""
+    for field in table.fields:
+        if field.pattern is None or field.type != "string" or field.obligation == "mandatory":
+            continue
+        name = identifier(field.name)
+        connection.execute(
+            f"update {qualified(SCHEMA, table.name)} set {name} = null "
+            f"where not regexp_matches({name}, $1)",
+            [field.pattern],
+        )
+
+
+def _check_analytes(connection: duckdb.DuckDBPyConnection, dictionary: Dictionary) -> None:
+    """Note laboratory values beyond their analyte's limits, and those that look like another unit.
+
+    A unit is looked for among the analyte's own, and only where the windows of its units do not
+    overlap (`units.WINDOWS`): 25-OH-D is never guessed.
+    """
+    tables = [
+        table
+        for table in dictionary.tables.values()
+        for field in table.fields
+        if holds_analytes(table, field)
+    ]
+    _register_analytes(connection, dictionary)
+    for table in tables:
+        staged = qualified(SCHEMA, table.name)
+        query = ANALYTES.format(staged=staged, declared=normal_sql("staged.value_source_unit"))
+        connection.execute(
+            f"insert into violations select $1, * from ({query})",
+            [table.name],
+        )
+        connection.execute(
+            f"update {staged} set unit_status = 'suspect' where row_id in "
+            "(select row_id from violations where table_name = $1 and rule = 'R80')",
+            [table.name],
+        )
+
+
+def _register_analytes(connection: duckdb.DuckDBPyConnection, dictionary: Dictionary) -> None:
+    """Make `analyte_limits` and `unit_windows`: limits, and what each other unit would mean."""
+    analytes = list(dictionary.analytes.values())
+    limits = {
+        "analyte": pa.array([a.code for a in analytes], pa.string()),
+        **{
+            f"{kind}_{side}": pa.array(
+                [getattr(getattr(a, kind), side, None) for a in analytes], pa.float64()
+            )
+            for kind in ("hard", "soft")
+            for side in ("low", "high")
+        },
+        "expected": pa.array([f"{_expected(a.hard)} {a.unit}: {a.hard.reason}" for a in analytes]),
+        "unusual": pa.array(
+            [f"{_expected(a.soft)} {a.unit}: {a.soft.reason}" if a.soft else "" for a in analytes]
+        ),
+    }
+    others = [
+        (analyte.code, position, unit, float(factor))
+        for analyte in analytes
+        if analyte.code in WINDOWS
+        for position, (unit, factor) in enumerate(analyte.factors.items())
+    ]
+    windows = [
+        (code, *dataclasses.astuple(window))
+        for code, list_of in WINDOWS.items()
+        for window in list_of
+    ]
+    named = {
+        "analyte_limits": pa.table(limits),
+        "other_units": _columns(("analyte", "position", "unit", "factor"), others),
+        "unit_windows": _columns(
+            ("analyte", "declared", "low", "high", "looks_like", "of_batch"), windows
+        ),
+    }
+    for name, table in named.items():
+        connection.register("marmor_limits", table)
+        connection.execute(f"create or replace temp table {identifier(name)} as from marmor_limits")
+        connection.unregister("marmor_limits")
+
+
+def _columns(names: tuple[str, ...], rows: Sequence[tuple[object, ...]]) -> pa.Table:
+    """Return rows of constants as an Arrow table."""
+    return pa.table({name: [row[i] for row in rows] for i, name in enumerate(names)})
+
+
+ANALYTES = """
+    with valued as (
+        select staged.row_id, staged.value, staged."value:number" as number,
+            staged."value:factor" as factor, {declared} as declared, analyte_limits.*,
+            case when count(*) over batch >= 10
+                then median(staged."value:number") over batch end as batch_median
+        from {staged} as staged join analyte_limits using (analyte)
+        where staged.value is not null
+        window batch as (partition by staged.source_id, staged.analyte, {declared})
+    ),
+    looks as (  -- the first unit of the analyte in which the number would be usual
+        select valued.row_id, arg_min(other_units.unit, other_units.position) as unit
+        from valued join other_units using (analyte)
+        where other_units.factor <> valued.factor
+            and (value < soft_low or value > soft_high)
+            and valued.number * other_units.factor between soft_low and soft_high
+        group by valued.row_id
+    ),
+    judged as (
+        select valued.*, coalesce(looks.unit, unit_windows.looks_like) as looks_like,
+            value < hard_low or value > hard_high as impossible,
+            coalesce(value < soft_low or value > soft_high, false) as is_unusual,
+            unit_windows.looks_like is not null as in_window
+        from valued
+        left join looks using (row_id)
+        left join unit_windows
+            on unit_windows.analyte = valued.analyte and unit_windows.declared = valued.declared
+            and valued.number between unit_windows.low and unit_windows.high
+            and (not of_batch or batch_median between unit_windows.low and unit_windows.high)
+    )
+    select row_id, 'value', 'range', 'hard', expected from judged where impossible
+    union all
+    select row_id, 'value', 'R80', case when impossible then 'hard' else 'soft' end,
+        'looks like ' || looks_like || '; check the unit at the source, declare it in the mapping'
+    from judged where looks_like is not null and (impossible or is_unusual or in_window)
+    union all
+    select row_id, 'value', 'soft_range', 'soft', unusual
+    from judged where is_unusual and not impossible and looks_like is null
+"""

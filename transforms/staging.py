@@ -1,0 +1,189 @@
+"""From the readers' text relations to `staged.<table>`: typed columns beside their raw texts.
+
+One insert per (table, source, bracket), composed from the mapping's conversions. A staged row has
+
+    row_id        keyed hash of table, person, source, file, sheet, row and bracket
+    person_id     pseudonym of the person
+    person_local  the centre's own person id; written nowhere
+    source_id, source_system, source_file, source_sheet, source_row, bracket
+    <field>       the value in the field's type
+    <field>:raw, <field>:problem, <field>:precision, … what a conversion says besides
+
+Rows that a recode sends elsewhere (`skip`) are counted and not staged.
+"""
+
+from collections.abc import Iterator
+from collections.abc import Mapping as MappingType
+from dataclasses import dataclass
+
+import duckdb
+
+from transforms.conversions import SQL_TYPES, Conversion, Parameters, convert, present_sql, text_sql
+from transforms.dictionary import DICTIONARY, Dictionary, Table
+from transforms.mapping import FieldRule, Mapping
+from transforms.sql import identifier, qualified
+
+
+__all__ = ["BASE", "SCHEMA", "column", "stage"]
+
+SCHEMA = "staged"
+BASE: MappingType[str, str] = {
+    "row_id": "varchar",
+    "person_id": "varchar",
+    "person_local": "varchar",
+    "source_id": "varchar",
+    "bracket": "varchar",
+    "source_system": "varchar",
+    "source_file": "varchar",
+    "source_sheet": "varchar",
+    "source_row": "bigint",
+}
+PROVENANCE = ("source_file", "source_sheet", "source_row")
+# What a conversion may say besides its value, and in which type.
+BESIDES: MappingType[str, str] = {
+    "raw": "varchar",
+    "problem": "varchar",
+    "precision": "varchar",
+    "unit": "varchar",
+    "comparator": "varchar",
+    "number": "double",
+    "factor": "double",
+    "age": "double",
+    "gate": "boolean",
+    "closed": "boolean",
+}
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """The rules that make one kind of row: one table, one source, one bracket or none."""
+
+    table: Table
+    source: str
+    bracket: str | None
+    rules: tuple[FieldRule, ...]
+
+
+def column(field: str, besides: str) -> str:
+    """Return the quoted name of what a conversion says besides a value, such as `raw`."""
+    return identifier(f"{field}:{besides}")
+
+
+def stage(
+    connection: duckdb.DuckDBPyConnection, mapping: Mapping, dictionary: Dictionary = DICTIONARY
+) -> dict[str, int]:
+    """Make `staged.<table>` for every table of the dictionary; return skipped rows per table.
+
+    The connection needs the SQL function of `transforms.pseudonyms.install`.
+    """
+    connection.execute(f"create schema if not exists {identifier(SCHEMA)}")
+    skipped = {}
+    for table in dictionary.tables.values():
+        _create(connection, table)
+        skipped[table.name] = sum(
+            _insert(connection, piece, mapping, dictionary) for piece in _pieces(table, mapping)
+        )
+    return skipped
+
+
+def _create(connection: duckdb.DuckDBPyConnection, table: Table) -> None:
+    """Make the empty staging table with a column for all that any conversion may say."""
+    columns = dict(BASE)
+    for field in table.fields:
+        if field.name in BASE:
+            continue
+        columns[field.name] = SQL_TYPES[field.type]
+        columns.update({f"{field.name}:{name}": kind for name, kind in BESIDES.items()})
+    listed = ", ".join(f"{identifier(name)} {kind}" for name, kind in columns.items())
+    connection.execute(f"create or replace table {qualified(SCHEMA, table.name)} ({listed})")
+
+
+def _pieces(table: Table, mapping: Mapping) -> Iterator[_Piece]:
+    """Yield what fills `table`, in the order of the sheet `sources`."""
+    for source in mapping.sources:
+        rules = mapping.rules(table.name, source.source)
+        brackets = dict.fromkeys(rule.bracket for rule in rules if rule.bracket is not None)
+        if not rules:
+            continue
+        for bracket in brackets or [None]:
+            own = [rule for rule in rules if rule.bracket in (None, bracket)]
+            named = {rule.field for rule in own if rule.bracket is not None}
+            kept = [rule for rule in own if rule.bracket is not None or rule.field not in named]
+            # A number may need the analyte of its row: discriminators come first.
+            kept.sort(key=lambda rule: rule.field != table.discriminator)
+            yield _Piece(table, source.source, bracket, tuple(kept))
+
+
+def _insert(
+    connection: duckdb.DuckDBPyConnection, piece: _Piece, mapping: Mapping, dictionary: Dictionary
+) -> int:
+    """Stage the rows of one piece; return how many rows were skipped."""
+    parameters = Parameters()
+    conversions = [convert(rule, mapping, parameters, dictionary) for rule in piece.rules]
+    target = qualified(SCHEMA, piece.table.name)
+    skip = " or ".join(conversion.skip for conversion in conversions)
+    connection.execute(
+        f"create or replace temp table piece as "
+        f"{_select(piece, conversions, mapping, parameters)}, {skip} as skipped from present",
+        parameters,
+    )
+    connection.execute(
+        f"insert into {target} by name "
+        "select *, pseudonym('P', person_local) as person_id, "
+        "pseudonym('R', concat_ws('\x1f', $1, coalesce(person_local, ''), source_id, "
+        "source_file, coalesce(source_sheet, ''), source_row, coalesce(bracket, ''))) as row_id "
+        "from (select * exclude (skipped) from piece where not skipped)",
+        [piece.table.name],
+    )
+    ((count,),) = connection.execute("select count(*) from piece where skipped").fetchall()
+    return int(count)
+
+
+def _select(
+    piece: _Piece, conversions: list[Conversion], mapping: Mapping, parameters: Parameters
+) -> str:
+    """Return the query of one piece up to its last column."""
+    source = mapping.source(piece.source)
+    raw = {name: sql for conversion in conversions for name, sql in conversion.raw.items()}
+    raws = [f"{sql} as {identifier(name)}" for name, sql in raw.items()]
+    said = [f"{sql} as {identifier(name)}" for name, sql in _said(piece, conversions, parameters)]
+    local = text_sql(source.id_column, source, parameters)
+    system = parameters.add(source.system or source.format)
+    return f"""
+        with raw as (
+            select {", ".join([f"{local} as person_local", *PROVENANCE, *raws])}
+            from {qualified("source", source.source)}
+        ),
+        present as (select * from raw where {_presence(piece, conversions)})
+        select person_local, {parameters.add(source.source)}::varchar as source_id,
+            {parameters.add(piece.bracket)}::varchar as bracket, {system}::varchar as source_system,
+            {", ".join([*PROVENANCE, *map(identifier, raw), *said])}
+    """
+
+
+def _said(
+    piece: _Piece, conversions: list[Conversion], parameters: Parameters
+) -> Iterator[tuple[str, str]]:
+    """Yield (column, expression) of all that the conversions say."""
+    if piece.bracket is not None and piece.table.discriminator is not None:
+        yield piece.table.discriminator, f"{parameters.add(piece.bracket)}::varchar"
+    for conversion in conversions:
+        yield conversion.field, conversion.value
+        yield f"{conversion.field}:problem", conversion.problem
+        yield from conversion.extra.items()
+
+
+def _presence(piece: _Piece, conversions: list[Conversion]) -> str:
+    """Return the condition that a source row says anything about this piece.
+
+    Bracketed: one of the bracketed fields holds something. Otherwise one of all fields; a
+    checkbox counts only where there is nothing else, because it is 0 in every exported row.
+    """
+    if piece.bracket is not None:
+        own = {rule.field for rule in piece.rules if rule.bracket is not None}
+    else:
+        own = {rule.field for rule in piece.rules if rule.rule != "checkbox"}
+    tests = [present_sql(conversion) for conversion in conversions if conversion.field in own]
+    if set(tests) <= {"false"}:
+        tests = [present_sql(conversion) for conversion in conversions]
+    return " or ".join(test for test in tests if test != "false") or "true"
