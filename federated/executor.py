@@ -41,6 +41,12 @@ Arrays = Mapping[str, NDArray[np.generic]]
 _HEADER, _ARRAY = "header", "array:"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # a release is a folder's name, never a path
 _LARGEST = 64 * 2**20
+_ENVIRONMENT = {
+    "HOME": "/nonexistent",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MALLOC_ARENA_MAX": "2",  # else every thread reserves 64 MiB of address space
+    "ARROW_DEFAULT_MEMORY_POOL": "system",  # else Arrow reserves 1 GiB of it
+}
 _log = logging.getLogger("marmor.executor")
 
 
@@ -54,9 +60,9 @@ class ExecutorError(Exception):
 
 @dataclass(frozen=True)
 class Limits:
-    """What one executor may use: bytes of address space, CPU and wall seconds per tally."""
+    """What one executor may use: bytes beyond those of its libraries, seconds per tally."""
 
-    memory: int = 2 * 2**30
+    memory: int = 3 * 2**29
     cpu: int = 20
     wall: float = 30.0
 
@@ -131,7 +137,7 @@ class Executor:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 cwd="/",
-                env={"HOME": "/nonexistent", "OPENBLAS_NUM_THREADS": "1"},
+                env=_ENVIRONMENT,
             )
         return process, mine
 
@@ -192,15 +198,22 @@ def _blocks(kinds: Mapping[str, str], arrays: Arrays) -> Any:
 def _confine(parent: int) -> None:
     """Tie this process to its parent's life and take the network away; before NumPy has threads."""
     libc = ctypes.CDLL(None)
-    libc.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-    if os.getppid() != parent:
-        sys.exit()
     libc.prctl(38, 1, 0, 0, 0)  # PR_SET_NO_NEW_PRIVS
     libc.unshare(0x10000000 | 0x40000000)  # CLONE_NEWUSER | CLONE_NEWNET
+    libc.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG, which a new user namespace would clear
+    if os.getppid() != parent:
+        sys.exit()
 
 
 def _limit(memory: int) -> None:
-    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    """Forbid growth by more than `memory` bytes, any file and more than 64 open descriptors.
+
+    What the libraries have reserved by now counts as address space, used or not, and differs
+    between their versions: so the limit starts from there.
+    """
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+    space = pages * resource.getpagesize() + memory
+    resource.setrlimit(resource.RLIMIT_AS, (space, space))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))

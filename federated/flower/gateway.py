@@ -8,7 +8,6 @@ registered node keys are read again and the nodes come back by themselves.
 import argparse
 import logging
 import secrets
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
@@ -52,7 +51,9 @@ def ask_by(post: PostOffice) -> AskSites:
     return ask
 
 
-def _reply(content: bytes) -> Reply | Absent:
+def _reply(content: bytes | None) -> Reply | Absent:
+    if content is None:
+        return Absent("garbled")
     try:
         return cast(Reply, decode(content))  # the coordinator checks which kind it is
     except MessageError:
@@ -117,7 +118,7 @@ def serve(consortium: Consortium) -> None:
             log_config=None,
             server_header=False,
             timeout_keep_alive=120,  # a node that computes keeps its TLS session
-            timeout_graceful_shutdown=1,  # held calls have nothing to finish
+            timeout_graceful_shutdown=0,  # held calls have nothing to finish
         )
     )
     server.run()
@@ -139,4 +140,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    process.leave(main)

@@ -9,7 +9,6 @@ carries data or a fixed code.
 import argparse
 import hashlib
 import logging
-import sys
 import time
 from collections.abc import Callable, Set
 from pathlib import Path
@@ -70,7 +69,13 @@ class Node:
                 failures = 0
                 self._exchange_forever()
             except httpx.HTTPStatusError as error:
-                _log.warning("the gateway refuses this node: HTTP %d", error.response.status_code)
+                status = error.response.status_code
+                remedy = (
+                    "its key is not on the roster that the gateway has read"
+                    if status == 401
+                    else ""
+                )
+                _log.warning("the gateway refuses this node: HTTP %d %s", status, remedy)
             except httpx.TransportError as error:
                 _log.warning("the gateway cannot be reached: %s", type(error).__name__)
             time.sleep(BACKOFF[min(failures, len(BACKOFF) - 1)])
@@ -144,4 +149,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    process.leave(main)

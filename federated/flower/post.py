@@ -74,14 +74,15 @@ class PostOffice:
         nodes = self._state.get_node_info(statuses=[NodeStatus.ONLINE])
         return frozenset(self._sites[node.node_id] for node in nodes)
 
-    def ask(self, blobs: Mapping[str, bytes], timeout: float) -> dict[str, bytes]:
+    def ask(self, blobs: Mapping[str, bytes], timeout: float) -> dict[str, bytes | None]:
         """Send each site its blob and return the replies that came within `timeout` seconds.
 
-        A site that is not connected, does not answer in time or answers with an error is left out.
+        A site that is not connected, loses its connection or does not answer in time is left out;
+        None stands for an answer that is not ours, such as the refusal of a foreign app.
         """
         deadline = time.monotonic() + timeout
         sent = dict(self._send(site, blobs[site], timeout) for site in blobs.keys() & self.online())
-        replies: dict[str, bytes] = {}
+        replies: dict[str, bytes | None] = {}
         waiting = set(sent)
         try:
             while waiting and (left := deadline - time.monotonic()) > 0:
@@ -92,7 +93,8 @@ class PostOffice:
                     if waiting and not found:
                         self._replied.wait(min(left, _RECHECK))
                 for message in found:
-                    self._keep(replies, sent[message.metadata.reply_to_message_id].site, message)
+                    site = sent[message.metadata.reply_to_message_id].site
+                    replies[site] = self._read(site, message)
         finally:
             self._forget(sent)
         return replies
@@ -112,13 +114,12 @@ class PostOffice:
         self._free(head.metadata.message_id for head in heads)
         return messages
 
-    def _keep(self, replies: dict[str, bytes], site: str, message: Message) -> None:
-        if message.has_error():
-            _log.warning("%s answered with Flower error %d", site, message.error.code)
-        elif (content := wire.blob(message)) is None:
-            _log.warning("%s answered with a message that is not ours", site)
-        else:
-            replies[site] = content
+    def _read(self, site: str, message: Message) -> bytes | None:
+        content = wire.blob(message)
+        if content is None:
+            code = message.error.code if message.has_error() else None
+            _log.warning("%s answered with something that is not ours, code %s", site, code)
+        return content
 
     def _lost(self, waiting: set[str], sent: Mapping[str, _Letter]) -> set[str]:
         """Return the messages whose node has gone, or has come back without remembering them."""

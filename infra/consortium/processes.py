@@ -5,13 +5,14 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from transforms.errors import SetupError
 
 
-__all__ = ["end_process", "running", "start_process"]
+__all__ = ["end_processes", "running", "start_process"]
 
 GRACE = 5.0
 """Seconds that a process has to end by itself after SIGTERM."""
@@ -56,18 +57,27 @@ def running(record: Path) -> int | None:
     return pid if started is not None and started == data.get("started") else None
 
 
-def end_process(record: Path) -> bool:
-    """End the process in `record`: SIGTERM, then SIGKILL; return whether it was running."""
-    pid = running(record)
-    if pid is not None:
-        os.kill(pid, signal.SIGTERM)
-        deadline = time.monotonic() + GRACE
-        while running(record) is not None and time.monotonic() < deadline:
-            time.sleep(0.02)
-        if running(record) is not None:
-            os.kill(pid, signal.SIGKILL)
-    record.unlink(missing_ok=True)
-    return pid is not None
+def end_processes(*records: Path) -> list[bool]:
+    """End the processes in `records`: SIGTERM to all, SIGKILL to those that stay.
+
+    Returns for each whether it was running.
+    """
+    found = {record: running(record) for record in records}
+    _signal(found.values(), signal.SIGTERM)
+    deadline = time.monotonic() + GRACE
+    while any(map(running, records)) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    _signal(map(running, records), signal.SIGKILL)
+    for record in records:
+        record.unlink(missing_ok=True)
+    return [pid is not None for pid in found.values()]
+
+
+def _signal(pids: Iterable[int | None], number: signal.Signals) -> None:
+    for pid in pids:
+        if pid is not None:
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
 
 
 def _started(pid: int) -> str | None:

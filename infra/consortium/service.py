@@ -6,7 +6,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from federated.flower import OFFLINE
 from federated.flower.layout import Consortium, load_consortium, load_membership
 from federated.roster import load_roster
 from infra.consortium.enrollment import read_token
-from infra.consortium.processes import end_process, running, start_process
+from infra.consortium.processes import end_processes, running, start_process
 from infra.environments import python
 from transforms.errors import ConsortiumError, SetupError
 from transforms.site import Site, load_site
@@ -58,14 +58,18 @@ def start(folder: Path, *, tied: bool = False) -> subprocess.Popen[bytes]:
     try:
         _await_health(consortium, process)
     except BaseException:
-        end_process(consortium.process)
+        end_processes(consortium.process)
         raise
     return process
 
 
-def stop(folder: Path) -> bool:
-    """Stop the gateway; return whether it was running. Nodes keep trying to reconnect."""
-    return end_process(load_consortium(folder).process)
+def stop(folder: Path, sites: Sequence[Path] = ()) -> bool:
+    """Stop the gateway, and with it the nodes of `sites`; return whether the gateway was running.
+
+    Nodes that are not named keep trying to reconnect.
+    """
+    records = [load_consortium(folder).process, *(_node_record(load_site(site)) for site in sites)]
+    return end_processes(*records)[0]
 
 
 def status(folder: Path) -> Status:
@@ -97,7 +101,7 @@ def start_node(folder: Path, *, tied: bool = False) -> subprocess.Popen[bytes]:
 
 def stop_node(folder: Path) -> bool:
     """Stop the node of the site in `folder` and its executor; return whether it was running."""
-    return end_process(_node_record(load_site(folder)))
+    return end_processes(_node_record(load_site(folder)))[0]
 
 
 def _command(module: str, option: str, folder: Path) -> list[str]:

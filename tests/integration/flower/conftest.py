@@ -1,8 +1,10 @@
-"""A real consortium on loopback: gateway and three nodes as processes, TLS and node keys on."""
+"""A real consortium on loopback: gateway and four nodes as processes, TLS and node keys on."""
 
 import socket
+import subprocess
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +22,7 @@ from transforms.site import create_site
 
 pytest.importorskip("flwr")
 HERE = Path(__file__).parent
-NAMES = ("leiden", "lyon", "ulm")
+NAMES = ("leiden", "lyon", "torino", "ulm")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -35,6 +37,7 @@ class Running:
 
     folder: Path
     sites: dict[str, Path]
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     @property
     def url(self) -> str:
@@ -54,10 +57,28 @@ class Running:
     def log(self, name: str) -> str:
         return (self.sites[name] / "work" / "node.log").read_text()
 
+    def gateway_log(self) -> str:
+        return (self.folder / "log" / "gateway.log").read_text()
+
+    def restart_node(self, name: str) -> None:
+        consortium.stop_node(self.sites[name])
+        self.start_node(name)
+
+    def start_node(self, name: str) -> None:
+        self.processes.append(consortium.start_node(self.sites[name], tied=True))
+
+    def start_gateway(self) -> None:
+        self.processes.append(consortium.start(self.folder, tied=True))
+
+    def close(self) -> None:
+        consortium.stop(self.folder, list(self.sites.values()))
+        for process in self.processes:
+            assert process.stdin is not None
+            process.stdin.close()
+            process.wait(10)
+
     def await_online(self, count: int, seconds: float = 20.0) -> None:
         """Return when exactly `count` nodes are connected."""
-        import time
-
         deadline = time.monotonic() + seconds
         with self.client() as client:
             while client.status()["online"] != count:
@@ -102,17 +123,12 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     sites = {name: make_site(folder / name, name) for name in NAMES}
     consortium.init(folder / "gateway", port=free_port())
     consortium.enroll(folder / "gateway", list(sites.values()))
-    processes = [consortium.start(folder / "gateway", tied=True)]
+    world = Running(folder / "gateway", sites)
     try:
-        processes += [consortium.start_node(site, tied=True) for site in sites.values()]
-        world = Running(folder / "gateway", sites)
+        world.start_gateway()
+        for name in sites:
+            world.start_node(name)
         world.await_online(len(sites))
         yield world
     finally:
-        for site in sites.values():
-            consortium.stop_node(site)
-        consortium.stop(folder / "gateway")
-        for process in processes:
-            assert process.stdin is not None
-            process.stdin.close()
-            process.wait(10)
+        world.close()

@@ -4,8 +4,6 @@ import pytest
 
 from federated.rehearsal import rehearse
 from federated.request import parse_request
-from infra import consortium
-from transforms.errors import RequestError, SiteDownError
 
 from .conftest import Running
 
