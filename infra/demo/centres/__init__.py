@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 
 from infra.demo.centre import Centre
-from infra.demo.centres import leiden, lyon, torino, ulm
+from infra.demo.centres import leiden, lyon, odense, torino, ulm
 
 
 __all__ = ["CENTRES"]
 
 CENTRES: Mapping[str, Centre] = {
-    module.CENTRE.id: module.CENTRE for module in (lyon, ulm, leiden, torino)
+    module.CENTRE.id: module.CENTRE for module in (lyon, ulm, leiden, torino, odense)
 }
