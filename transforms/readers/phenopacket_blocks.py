@@ -44,14 +44,14 @@ class Block:
     columns: Mapping[str, Column]
 
 
-def flatten(element: Node, block: Block, not_held: Counter[str]) -> dict[str, str | None]:
-    """Return the text of each column of `block`; count in `not_held` what no column takes."""
+def flatten(element: Node, block: Block) -> tuple[dict[str, str | None], set[str]]:
+    """Return the text of each column of `block`, and the paths that no column takes."""
     leaves = dict(_leaves(element))
     row = {name: _take(column, leaves) for name, column in block.columns.items()}
     known = {path for column in block.columns.values() for path in column.paths}
-    not_held.update({_unknown(path, known) for path in leaves if path not in known})
-    not_held.update(f"{path}: {NEVER_SET}" for path, text in leaves.items() if _never_set(text))
-    return row
+    lost = {_unknown(path, known) for path in leaves if path not in known}
+    unset = {f"{path}: {NEVER_SET}" for path, text in leaves.items() if _never_set(text)}
+    return row, lost | unset
 
 
 def _never_set(text: str | None) -> bool:

@@ -97,7 +97,9 @@ def _read_part(packets: Sequence[Node], block: str, name: str, not_held: Counter
     for packet in packets:
         subject = {"subject_id": packet["subject"]["id"]}
         for element in BLOCKS[block].elements(packet, not_held):
-            rows.append({**subject, **flatten(element, BLOCKS[block], not_held)})
+            row, lost = flatten(element, BLOCKS[block])
+            rows.append({**subject, **row})
+            not_held.update(f"{block}.{kind}" for kind in lost)
         if block == "subjects":
             not_held.update(_beside_the_blocks(packet))
     names = columns(block)
