@@ -3,7 +3,7 @@
 with main_diagnosis as (
     select person_id, dx_subtype, severity, onset_age_y, dx_age_y
     from diagnosis
-    where dx_status <> 'refuted'
+    where dx_status is distinct from 'refuted'  -- a source may not say how certain it is
     qualify row_number() over (
         partition by person_id order by coalesce(dx_rank, 1), dx_date nulls last, diagnosis_id
     ) = 1
