@@ -1,0 +1,198 @@
+"""Releases: whole or not there, the same for the same input, and any changed byte is found."""
+
+import datetime
+import json
+import os
+import random
+import signal
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.integration.transforms.conftest import LABS, PATIENTS
+from transforms.collect import collect
+from transforms.dictionary import DICTIONARY
+from transforms.dictionary.arrow import schema
+from transforms.errors import ReleaseError
+from transforms.harmonize import harmonize
+from transforms.release import publish, releases, verify
+from transforms.site import Site, current_release
+
+
+TODAY = datetime.date(2026, 11, 22)
+ACCEPTED = {"outcome": "accepted", "who": "criteria", "why": "all hold", "when": "2026-11-22"}
+Centre = Callable[..., Site]
+
+
+def release(site: Site) -> str:
+    batch = collect(site, TODAY)
+    harmonize(site, batch.run_id)
+    return publish(site, batch.run_id, ACCEPTED, "0" * 64)
+
+
+def test_a_release_holds_tables_views_and_a_manifest(centre: Centre) -> None:
+    site = centre()
+    name = release(site)
+    assert current_release(site) == name
+    assert releases(site) == (name,)
+    manifest = verify(site)
+    assert set(manifest["files"]) == {
+        *(f"tables/{table}.parquet" for table in DICTIONARY.tables),
+        *(f"views/{view}.parquet" for view in DICTIONARY.views),
+    }
+    assert manifest["decision"] == ACCEPTED
+    assert manifest["parent"] is None
+    assert manifest["files"]["tables/person.parquet"]["rows"] == 2
+    for view_name, view in DICTIONARY.views.items():
+        found = pq.read_schema(site.releases / name / "views" / f"{view_name}.parquet")
+        assert found.equals(schema(view))
+    modes = {stat.S_IMODE(p.stat().st_mode) for p in (site.releases / name).rglob("*.*")}
+    assert modes == {0o444}
+
+
+def test_views_hold_what_analyses_ask_for(centre: Centre) -> None:
+    site = centre()
+    views = site.releases / release(site) / "views"
+    persons = pq.read_table(views / "person.parquet").to_pylist()
+    assert [(row["gene_group"], row["fracture_count"]) for row in persons] == [
+        ("CLCN7_het", 2), ("TCIRG1", 0),
+    ]  # fmt: skip
+    assert persons[0]["hemoglobin_g_l"] == 125.0
+    assert round(persons[0]["first_fracture_age_y"], 2) == 10.0
+    assert pq.read_metadata(views / "fracture.parquet").num_rows == 2
+
+
+def test_the_same_run_published_twice_is_one_release(centre: Centre) -> None:
+    site = centre()
+    name = release(site)
+    before = (site.releases / name / "MANIFEST.json").read_bytes()
+    assert release(site) == name
+    assert (site.releases / name / "MANIFEST.json").read_bytes() == before
+    assert not collect(site, TODAY).new
+    assert releases(site) == (name,)
+
+
+def test_the_same_centre_elsewhere_gives_the_same_release(centre: Centre) -> None:
+    one, other = centre("one"), centre("other")
+    other.keys.mkdir(exist_ok=True)
+    first = release(one)
+    (other.keys / "pseudonym.key").write_bytes((one.keys / "pseudonym.key").read_bytes())
+    (other.keys / "pseudonym.key").chmod(0o400)
+    second = release(other)
+    files = [verify(site, name)["files"] for site, name in ((one, first), (other, second))]
+    assert files[0] == files[1]
+
+
+def test_a_new_input_gives_a_new_release_that_names_its_parent(centre: Centre) -> None:
+    first = release(centre())
+    site = centre(labs=LABS + "1001;04/04/2021;12,6;;;\n")
+    assert collect(site, TODAY).new
+    second = release(site)
+    assert releases(site) == (first, second)
+    assert verify(site)["parent"]["release"] == first
+    back = centre()
+    assert release(back) == first
+    assert current_release(back) == first
+
+
+@pytest.mark.parametrize("file", ["tables/person.parquet", "views/fracture.parquet"])
+def test_a_changed_byte_is_found_and_named(centre: Centre, file: str) -> None:
+    site = centre()
+    path = site.releases / release(site) / file
+    path.chmod(0o644)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(ReleaseError, match=f"{file}: was changed after publication"):
+        verify(site)
+
+
+def test_a_missing_an_added_file_and_a_changed_manifest_are_found(centre: Centre) -> None:
+    site = centre()
+    folder = site.releases / release(site)
+    (folder / "views" / "extra.parquet").write_bytes(b"x")
+    with pytest.raises(ReleaseError, match=r"extra\.parquet: is not part of the release"):
+        verify(site)
+    (folder / "views" / "extra.parquet").rename(folder / "views" / "person.parquet")
+    (folder / "tables" / "person.parquet").unlink()
+    with pytest.raises(ReleaseError, match=r"person\.parquet: is missing") as caught:
+        verify(site)
+    assert "views/person.parquet: was changed" in str(caught.value)
+    manifest = json.loads((folder / "MANIFEST.json").read_text())
+    (folder / "MANIFEST.json").chmod(0o644)
+    (folder / "MANIFEST.json").write_text(json.dumps(manifest | {"mapping_sha256": "0"}))
+    with pytest.raises(ReleaseError, match=r"MANIFEST\.json: was changed"):
+        verify(site)
+
+
+def test_what_cannot_be_published_is_refused(centre: Centre) -> None:
+    site = centre()
+    with pytest.raises(ReleaseError, match="no release yet"):
+        verify(site)
+    with pytest.raises(ReleaseError, match="there is no release rel-000000000000"):
+        verify(site, "rel-000000000000")
+    batch = collect(site, TODAY)
+    with pytest.raises(ReleaseError, match="is not harmonized"):
+        publish(site, batch.run_id, ACCEPTED, "0" * 64)
+
+
+WORKER = """
+import datetime, sys
+from transforms.site import load_site
+from transforms.collect import collect
+from transforms.harmonize import harmonize
+from transforms.release import publish
+site = load_site(Path(sys.argv[1]))
+labs = site.inbox / "labs.csv"
+text = labs.read_text("utf-8")
+print("ready", flush=True)
+number = int(sys.argv[2])
+while True:
+    number += 1
+    labs.write_text(text + f"1001;04/04/2021;12,{number};;;\\n", "utf-8")
+    batch = collect(site, datetime.date(2026, 11, 22))
+    harmonize(site, batch.run_id)
+    print(publish(site, batch.run_id, {"outcome": "accepted"}, "0"), flush=True)
+"""
+
+
+def kill_while_publishing(site: Site, seconds: float, number: int) -> list[str]:
+    """Publish without end, kill -9 after `seconds`; return the releases that were acknowledged."""
+    labs = (site.inbox / "labs.csv").read_bytes()
+    worker = subprocess.Popen(
+        [sys.executable, "-c", WORKER, str(site.folder), str(number)],
+        stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": os.getcwd()},
+    )  # fmt: skip
+    with worker:
+        assert worker.stdout is not None
+        assert worker.stdout.readline() == "ready\n"
+        time.sleep(seconds)
+        worker.send_signal(signal.SIGKILL)
+        said = worker.stdout.read().split()
+    (site.inbox / "labs.csv").write_bytes(labs)
+    return said
+
+
+@pytest.mark.parametrize(
+    "kills", [8, pytest.param(300, marks=pytest.mark.audit)], ids=["few", "many"]
+)
+def test_kill_9_at_any_moment_leaves_the_last_good_release(centre: Centre, kills: int) -> None:
+    site = centre(patients=PATIENTS)
+    first = release(site)
+    chance = random.Random(7)
+    acknowledged = [first]
+    for number in range(kills):
+        acknowledged += kill_while_publishing(site, chance.uniform(0.2, 1.5), number * 100)
+        verify(site)
+        assert set(acknowledged) <= set(releases(site))
+        assert releases(site).index(str(current_release(site))) >= releases(site).index(
+            acknowledged[-1]
+        )
+    assert release(site) == first
+    assert not list((site.releases / ".staging").iterdir())
+    assert not list(site.folder.glob(".CURRENT*"))
