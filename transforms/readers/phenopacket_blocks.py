@@ -19,12 +19,15 @@ Node = Mapping[str, Any]
 Convert = Callable[[str], str | None]
 
 EPOCH = "1970-01-01T00:00:00"  # what protobuf writes for a time that was never set
+TIME_OF_DAY = "time of day"
 NEVER_SET = "1970-01-01, never set"
 HUMAN = "NCBITaxon:9606"
 LATERALITY = {"HP:0012832", "HP:0012833", "HP:0012834", "HP:0012835"}
 DURATION = re.compile(r"P?(?=\d)(?:[\d.]+[YMWD])+(?:T[\d.HMS]+)?")
 ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}T")
+ISO_TIME = re.compile(ISO_DATE.pattern + r"(?!00:00:00)\d{2}:\d{2}")
 UCUM = "UCUM:"
+UNIT_ONTOLOGY = {"UO:0000175": "g/L", "UO:0000179": "U/L", "UO:0000275": "ng/mL"}  # RareLink's
 
 
 @dataclass(frozen=True)
@@ -51,11 +54,17 @@ def flatten(element: Node, block: Block) -> tuple[dict[str, str | None], set[str
     known = {path for column in block.columns.values() for path in column.paths}
     lost = {_unknown(path, known) for path in leaves if path not in known}
     unset = {f"{path}: {NEVER_SET}" for path, text in leaves.items() if _never_set(text)}
-    return row, lost | unset
+    times = {f"{path}: {TIME_OF_DAY}" for path, text in leaves.items() if _has_time_of_day(text)}
+    return row, lost | unset | times
 
 
 def _never_set(text: str | None) -> bool:
     return text is not None and text.startswith(EPOCH)
+
+
+def _has_time_of_day(text: str | None) -> bool:
+    """Tell a time of day, which no column holds; on a birth date it means a shift by time zone."""
+    return text is not None and ISO_TIME.match(text) is not None
 
 
 def _take(column: Column, leaves: Mapping[str, str | None]) -> str | None:
@@ -111,7 +120,7 @@ def _transcript(text: str) -> str | None:
 
 
 def _ucum(text: str) -> str | None:
-    return text.removeprefix(UCUM) if text.startswith(UCUM) else None
+    return text.removeprefix(UCUM) if text.startswith(UCUM) else UNIT_ONTOLOGY.get(text)
 
 
 def _time(name: str, *keys: str, legacy_age: Sequence[str] = ()) -> dict[str, Column]:

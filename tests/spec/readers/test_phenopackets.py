@@ -252,6 +252,11 @@ def test_procedures(block):
             packet(subject={"id": "p1", "dateOfBirth": "1970-01-01T00:00:00Z"}),
             {"subjects.date_of_birth: 1970-01-01, never set": 1},
         ),
+        (
+            "subjects",
+            packet(subject={"id": "p1", "dateOfBirth": "1980-05-04T22:00:00Z"}),
+            {"subjects.date_of_birth: time of day": 1},
+        ),
         ("features", feature(modifiers=[{"id": "HP:0031796"}]), {"features.modifiers": 1}),
         (
             "features",
