@@ -28,7 +28,7 @@ from typing import NoReturn
 __all__ = ["COMPONENTS", "PRELOADED", "main", "started_at"]
 
 COMPONENTS = {
-    "api-server": ("api-server", "--worker-timeout", "3"),  # how long a stop waits for readers
+    "api-server": ("api-server",),
     "scheduler": ("scheduler", "--skip-serve-logs"),  # that server listens on all interfaces
     "dag-processor": ("dag-processor",),
     "triggerer": ("triggerer", "--skip-serve-logs"),
@@ -211,12 +211,18 @@ def _reaped() -> list[int]:
 
 
 def _end(family: dict[int, str]) -> None:
-    """Ask the components to end, then kill whoever is left below this process."""
-    for pid in family:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGTERM)
+    """Let tasks finish for some seconds, then kill whoever is left below this process.
+
+    Tasks report to the API server, so that one gets no signal. The others write nothing that is
+    lost: the state is in the database, and the watchers look at the inbox anew.
+    """
+    for pid, name in family.items():
+        if name != "api-server":
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+    schedulers = {pid for pid, name in family.items() if name == "scheduler"}
     deadline = time.monotonic() + GRACE_SECONDS
-    while _children() and time.monotonic() < deadline:
+    while schedulers & set(_children()) and time.monotonic() < deadline:
         _reaped()
         time.sleep(0.05)
     while children := _children():
