@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from transforms.errors import SourceError
-from transforms.readers import workbook_guard
+from transforms.readers import workbook_guard, workbook_probe
 from transforms.readers.relation import (
     Part,
     SourceLike,
@@ -53,7 +53,7 @@ def read(source: SourceLike, inbox: Path, connection: duckdb.DuckDBPyConnection)
     parts, notes, others = [], [], set()
     for path in matching_files(source, inbox):
         name = path.relative_to(inbox).as_posix()
-        workbook, found = _open(content(path, name), name)
+        workbook, found = _open(path, name)
         piece, odd = _read_part(source, workbook, name)
         parts.append(piece)
         notes += [*found, *odd]
@@ -61,19 +61,13 @@ def read(source: SourceLike, inbox: Path, connection: duckdb.DuckDBPyConnection)
     return store(source, parts, connection, notes=notes, other_parts=others)
 
 
-def _open(data: bytes, name: str) -> tuple["CalamineWorkbook", list[str]]:
-    """Return the workbook in `data` and notes on cells that hold an Excel error."""
+def _open(path: Path, name: str) -> tuple["CalamineWorkbook", list[str]]:
+    """Return the workbook at `path` and notes on cells that hold an Excel error."""
     from python_calamine import CalamineError, CalamineWorkbook, PasswordError
 
-    notes = []
-    if data.startswith(ZIP):
-        errors = workbook_guard.inspect(data, name).error_cells
-        notes = [f"{name}: {errors} cells hold an Excel error; read as empty"] if errors else []
-    elif not data.startswith(OLD_EXCEL):
-        raise SourceError(
-            f"{name}: an Excel workbook was expected, but the file is not one, whatever its name; "
-            "if it is text, declare format delimited, otherwise save it as .xlsx"
-        )
+    data = content(path, name)
+    errors = _check(data, path, name)
+    notes = [f"{name}: {errors} cells hold an Excel error; read as empty"] if errors else []
     try:
         return CalamineWorkbook.from_filelike(io.BytesIO(data)), notes
     except PasswordError:
@@ -84,6 +78,26 @@ def _open(data: bytes, name: str) -> tuple["CalamineWorkbook", list[str]]:
         raise SourceError(
             f"{name}: the workbook cannot be read; open it in Excel and save it again as .xlsx"
         ) from None
+
+
+def _check(data: bytes, path: Path, name: str) -> int:
+    """Refuse what is no workbook or would not fit into memory; return the cells with an error."""
+    if data.startswith(ZIP):
+        inspection = workbook_guard.inspect(data, name)
+        errors, bounded = inspection.error_cells, inspection.bounded
+    elif data.startswith(OLD_EXCEL):
+        errors, bounded = 0, False
+    else:
+        raise SourceError(
+            f"{name}: an Excel workbook was expected, but the file is not one, whatever its name; "
+            "if it is text, declare format delimited, otherwise save it as .xlsx"
+        )
+    if not bounded and not workbook_probe.fits(path):
+        raise SourceError(
+            f"{name}: the workbook needs more than 2 GB of memory, so it was not opened; "
+            "save the sheets needed as .xlsx"
+        )
+    return errors
 
 
 def _sheet_name(source: SourceLike, sheets: Sequence[str], name: str) -> str:

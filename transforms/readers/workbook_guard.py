@@ -34,9 +34,14 @@ WIDE_TEXT = (b"\xfe\xff", b"\xff\xfe", b"<\x00", b"\x00<")
 
 @dataclass(frozen=True)
 class Inspection:
-    """What the look into the archive found; `error_cells` are cells such as #N/A."""
+    """What the look into the archive found.
+
+    `error_cells` are cells such as #N/A; `bounded` tells that the sheets are text whose extent was
+    checked, as those of xlsx and ods are and those of xlsb are not.
+    """
 
     error_cells: int
+    bounded: bool
 
 
 def inspect(data: bytes, name: str) -> Inspection:
@@ -44,7 +49,8 @@ def inspect(data: bytes, name: str) -> Inspection:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             _check_directory(archive, len(data), name)
-            return Inspection(sum(_check_member(archive, m, name) for m in archive.infolist()))
+            errors = sum(_check_member(archive, m, name) for m in archive.infolist())
+            return Inspection(errors, not {"xl/workbook.bin"} & set(archive.namelist()))
     except (zipfile.BadZipFile, ZlibError, EOFError, NotImplementedError, RuntimeError):
         raise SourceError(
             f"{name}: the workbook is damaged or encrypted; open it in Excel and save it again"

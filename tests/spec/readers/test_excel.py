@@ -6,11 +6,16 @@ import zipfile
 from collections.abc import Sequence
 from typing import Any
 
-import openpyxl
 import pytest
-from openpyxl.utils.datetime import CALENDAR_MAC_1904, CALENDAR_WINDOWS_1900
 
 from transforms.errors import SourceError
+from transforms.readers import workbook_probe
+
+
+openpyxl = pytest.importorskip("openpyxl", reason="workbooks are read at a site only")
+CALENDARS = pytest.importorskip("openpyxl.utils.datetime")
+CALENDAR_MAC_1904 = CALENDARS.CALENDAR_MAC_1904
+CALENDAR_WINDOWS_1900 = CALENDARS.CALENDAR_WINDOWS_1900
 
 
 def workbook(*sheets: tuple[str, Sequence[Sequence[Any]]], epoch: Any = None) -> bytes:
@@ -139,12 +144,14 @@ def lying_directory() -> bytes:
     return content.replace(size, (2_000_000).to_bytes(4, "little"))
 
 
-def with_xml(member: str, content: bytes) -> bytes:
-    """A good workbook in which one entry was exchanged."""
+def with_xml(member: str, content: bytes, extra: str = "") -> bytes:
+    """A good workbook in which one entry was exchanged, and another one added."""
     stream = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(cells("a"))) as good, zipfile.ZipFile(stream, "w") as bad:
         for name in good.namelist():
             bad.writestr(name, content if name == member else good.read(name))
+        if extra:
+            bad.writestr(extra, b"")
     return stream.getvalue()
 
 
@@ -179,3 +186,17 @@ FAR = "<worksheet><sheetData><row r='1048576'><c r='{}1048576'/></row></sheetDat
 def test_refused_with_file_and_remedy(excel, content, declared, message):
     with pytest.raises(SourceError, match=message):
         excel(content, **declared)
+
+
+def test_what_cannot_be_looked_up_is_tried_in_a_process_that_may_be_lost(tmp_path):
+    for name, content in (("good.xlsx", cells(1)), ("far.xlsx", far_cell()), ("bad.xls", b"x")):
+        (tmp_path / name).write_bytes(content)
+    assert workbook_probe.fits(tmp_path / "good.xlsx")
+    assert not workbook_probe.fits(tmp_path / "far.xlsx")
+    assert workbook_probe.fits(tmp_path / "bad.xls")
+
+
+def test_a_binary_workbook_that_does_not_fit_is_refused(excel, monkeypatch):
+    monkeypatch.setattr(workbook_probe, "fits", lambda path: False)
+    with pytest.raises(SourceError, match=r"a\.xlsx: the workbook needs more than 2 GB"):
+        excel(with_xml("", b"", extra="xl/workbook.bin"))
