@@ -60,8 +60,8 @@ def _curves(result: Result) -> Figure:
     shown = [curve for curve in data["curves"] if curve["steps"]]
     hidden = [curve["label"] for curve in data["curves"] if not curve["steps"] and curve["rest"]]
     rows = len(shown)
-    figure = Figure(figsize=(9, 5.2 + 0.24 * rows), layout="constrained")
-    figure.get_layout_engine().set(rect=(0, 0.035, 1, 0.965))
+    figure = Figure(figsize=(9, 5.2 + 0.24 * rows))
+    figure.set_layout_engine("constrained", rect=(0, 0.035, 1, 0.965))
     axes, table = figure.subplots(2, 1, sharex=True, height_ratios=[5, 0.35 + 0.25 * max(rows, 1)])
     for index, curve in enumerate(shown):
         _curve(axes, curve, index)
@@ -137,8 +137,8 @@ def _table(result: Result) -> Figure:
     full = [i for i, row in enumerate(flat) if not all(isinstance(c, Mapping) for c in row)]
     empty = [names[i] for i in range(len(names)) if i not in full]
     size = (max(4.0 + 1.3 * len(columns), 7.5), 2.2 + 0.42 * max(len(full), 1))
-    figure = Figure(figsize=size, layout="constrained")
-    figure.get_layout_engine().set(rect=(0, 0.4 / size[1], 1, 1 - 0.4 / size[1]))
+    figure = Figure(figsize=size)
+    figure.set_layout_engine("constrained", rect=(0, 0.4 / size[1], 1, 1 - 0.4 / size[1]))
     axes = figure.subplots()
     for y, row in enumerate(full):
         for x in range(len(columns)):
@@ -179,8 +179,8 @@ def _bars(data: Json) -> Figure:
     """Horizontal bars of one variable's counts."""
     variable = data["variables"][0]
     labels, counts = variable["level_labels"], data["counts"]
-    figure = Figure(figsize=(8, 1.7 + 0.38 * len(labels)), layout="constrained")
-    figure.get_layout_engine().set(rect=(0, 0.06, 1, 0.94))
+    figure = Figure(figsize=(8, 1.7 + 0.38 * len(labels)))
+    figure.set_layout_engine("constrained", rect=(0, 0.06, 1, 0.94))
     axes = figure.subplots()
     largest = max((count for count in counts if isinstance(count, int)), default=1)
     for y, count in enumerate(counts):
@@ -199,8 +199,8 @@ def _rates(result: Result) -> Figure:
     data = result.data
     names, cells = _row_names(data["variables"]), data["cells"]
     height = 1.9 + 0.36 * len(cells)
-    figure = Figure(figsize=(9, height), layout="constrained")
-    figure.get_layout_engine().set(rect=(0, 0.3 / height, 1, 1 - 0.3 / height))
+    figure = Figure(figsize=(9, height))
+    figure.set_layout_engine("constrained", rect=(0, 0.3 / height, 1, 1 - 0.3 / height))
     axes = figure.subplots()
     uppers = [cell["upper"] for cell in cells if isinstance(cell["upper"], int | float)]
     largest = max(uppers, default=1.0)

@@ -1,0 +1,168 @@
+"""Properties of the disclosure gate that hold for every pooled outcome."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+
+from federated.analyses.kaplan_meier import estimate
+from federated.analyses.rate import garwood
+from federated.analysis import Curves, Rates, Screen, Table, Variable
+from federated.disclosure import passing, release
+from federated.policy import CONSORTIUM, Policy
+
+
+POLICIES = st.sampled_from([CONSORTIUM, Policy(grid=10, min_denominator=20), Policy(grid=5)])
+SHAPES = array_shapes(min_dims=1, max_dims=3, max_side=4)
+CELLS = st.one_of(st.integers(0, 8), st.integers(0, 40))
+
+
+def table(counts: np.ndarray, missing: int = 0) -> Table:
+    variables = tuple(
+        Variable(f"v{i}", f"V{i}", tuple(f"l{k}" for k in range(size)), ("L",) * size)
+        for i, size in enumerate(counts.shape)
+    )
+    return Table(variables, counts, missing, lambda keep: None)
+
+
+def flat(cells: object) -> list[Any]:
+    return [x for cell in cells for x in flat(cell)] if isinstance(cells, list) else [cells]
+
+
+@given(arrays(np.int64, SHAPES, elements=CELLS), POLICIES)
+def test_no_count_from_one_to_the_grid_is_shown_and_none_is_exact(
+    counts: np.ndarray, policy: Policy
+) -> None:
+    data = release(table(counts), policy).data
+    for true, shown in zip(counts.reshape(-1), flat(data["counts"]), strict=True):
+        if isinstance(shown, Mapping):
+            assert shown == {"withheld": "small_cell"}
+            assert true <= policy.grid
+        elif shown == 0:
+            assert true == 0
+        else:
+            # Every number in the bin is shown alike, and no bin is narrower than the grid.
+            assert true > policy.grid
+            assert (shown - (policy.grid + 1) // 2) % policy.grid == 0
+            assert abs(int(true) - shown) <= policy.grid // 2
+
+
+@given(arrays(np.int64, SHAPES, elements=CELLS), POLICIES)
+def test_the_total_is_that_of_the_shown_cells(counts: np.ndarray, policy: Policy) -> None:
+    data = release(table(counts), policy).data
+    assert data["total"] == sum(cell for cell in flat(data["counts"]) if isinstance(cell, int))
+
+
+@given(arrays(np.int64, SHAPES, elements=CELLS), POLICIES)
+def test_a_zero_is_shown_only_among_enough_patients(counts: np.ndarray, policy: Policy) -> None:
+    shown = np.array(flat(release(table(counts), policy).data["counts"]), dtype=object)
+    for index in np.argwhere(shown.reshape(counts.shape) == 0):
+        for axis in range(counts.ndim):
+            line = [*index]
+            line[axis] = slice(None)
+            assert counts[tuple(line)].sum() >= policy.min_denominator
+
+
+@given(arrays(np.int64, SHAPES, elements=CELLS), POLICIES)
+def test_a_percentage_has_enough_patients_on_both_sides(counts: np.ndarray, policy: Policy) -> None:
+    shares = flat(release(table(counts), policy).data["percent"])
+    totals = np.broadcast_to(counts.sum(axis=-1, keepdims=True), counts.shape)
+    for part, whole, share in zip(counts.reshape(-1), totals.reshape(-1), shares, strict=True):
+        if not isinstance(share, Mapping):
+            assert whole >= policy.min_denominator
+            assert part == 0 or part > policy.grid
+            assert part == whole or whole - part > policy.grid
+
+
+@given(arrays(np.int64, SHAPES, elements=CELLS))
+def test_a_stricter_policy_never_shows_more(counts: np.ndarray) -> None:
+    lax, strict = Policy(grid=6), Policy(grid=12, min_denominator=20)
+    shown = flat(release(table(counts), lax).data["counts"])
+    fewer = flat(release(table(counts), strict).data["counts"])
+    for left, right in zip(shown, fewer, strict=True):
+        assert isinstance(right, Mapping) or not isinstance(left, Mapping)
+
+
+@given(arrays(np.int64, SHAPES, elements=CELLS), st.integers(0, 40), POLICIES)
+def test_equal_bins_give_equal_answers(counts: np.ndarray, missing: int, policy: Policy) -> None:
+    # Adding one patient to a cell is invisible unless the cell changes its bin.
+    data = release(table(counts, missing), policy).data
+    more = counts.copy()
+    more.flat[0] += 1
+    same_bin = (counts.flat[0] - 1) // policy.grid == (more.flat[0] - 1) // policy.grid
+    if same_bin and counts.sum() > 10 * policy.min_denominator:
+        changed = flat(release(table(more, missing), policy).data["counts"])
+        assert changed[0] == flat(data["counts"])[0]
+
+
+BINS = 12
+
+
+@given(
+    arrays(np.int64, BINS, elements=st.integers(0, 12)),
+    arrays(np.int64, BINS, elements=st.integers(0, 12)),
+    arrays(np.int64, BINS, elements=st.integers(0, 30)),
+    POLICIES,
+)
+def test_a_curve_shows_no_step_of_few_events_and_no_tail_of_few_patients(
+    events: np.ndarray, censored: np.ndarray, entered: np.ndarray, policy: Policy
+) -> None:
+    entered[0] += max(0, int((events + censored).sum()) - int(entered.sum()))
+    at_risk = np.cumsum(entered) - np.concatenate(([0], np.cumsum(events + censored)[:-1]))
+    if (at_risk < events + censored).any():
+        entered[0] += int((events + censored).sum())
+    times = np.arange(1.0, BINS + 1)
+    curve = estimate(times, events, censored, entered, confidence=0.95)
+    curves = Curves(Variable("t", "T"), None, 0.95, (curve,), 0, 0)
+    shown = release(curves, policy).data["curves"]
+    assert isinstance(shown, list)
+    before = 0
+    for step in shown[0]["steps"]:
+        index = int(step["time"]) - 1
+        between = int(curve.events[before : index + 1].sum())
+        assert between == 0 or between >= policy.min_step_events
+        assert (curve.at_risk[: index + 1] >= policy.min_at_risk).all()
+        assert step["survival"] == round(float(curve.survival[index]), 2)
+        before = index + 1
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 30), st.integers(0, 30), st.integers(0, 200)),
+        min_size=1,
+        max_size=6,
+    ),
+    POLICIES,
+)
+def test_a_rate_rests_on_enough_patients_and_hides_small_numbers(
+    cells: list[tuple[int, int, int]], policy: Policy
+) -> None:
+    patients = np.array([a + b for a, b, _ in cells])
+    contributors = np.array([a for a, _, _ in cells])
+    events = np.array([a + more if a else 0 for a, _, more in cells])
+    levels = tuple(f"l{i}" for i in range(len(cells)))
+    rates = Rates(
+        variables=(Variable("v", "V", levels, levels),),
+        events=events,
+        patients=patients,
+        contributors=contributors,
+        person_years=patients * 3.7 + 0.1,
+        per=100.0,
+        confidence=0.95,
+        missing=0,
+        interval=lambda d, t: garwood(d, t, 0.95),
+    )
+    shown = release(rates, policy).data["cells"]
+    assert isinstance(shown, list)
+    passed = passing(Screen(contributors, patients), policy)
+    for index, cell in enumerate(shown):
+        if isinstance(cell["rate"], Mapping):
+            assert not passed[index]
+            continue
+        assert patients[index] >= policy.min_denominator
+        assert contributors[index] == 0 or contributors[index] > policy.grid
+        assert cell["events"] == 0 or cell["events"] > policy.grid
+        assert cell["lower"] <= cell["rate"] <= cell["upper"]

@@ -1,0 +1,112 @@
+"""The gate's rules, one small visible table each."""
+
+import json
+
+import numpy as np
+import pytest
+
+from federated.analyses.crosstab import chi_squared
+from federated.analyses.kaplan_meier import estimate
+from federated.analysis import Curves, Table, Variable
+from federated.disclosure import RULES, release, table_problems
+from federated.policy import CONSORTIUM, EXACT
+from transforms.errors import RefusedError
+
+
+SMALL = {"withheld": "small_cell"}
+
+
+def table(counts: list[list[int]], missing: int = 0) -> Table:
+    array = np.array(counts)
+    rows = tuple(f"r{i}" for i in range(array.shape[0]))
+    columns = tuple(f"c{i}" for i in range(array.shape[1]))
+    variables = (Variable("r", "R", rows, rows), Variable("c", "C", columns, columns))
+    return Table(variables, array, missing, lambda keep: chi_squared(array, rows, keep))
+
+
+def test_midpoints_of_six() -> None:
+    data = release(table([[6, 7, 12, 13, 18, 19]]), CONSORTIUM).data
+    assert data["counts"] == [[SMALL, 9, 9, 15, 15, 21]]
+    assert data["total"] == 69
+
+
+def test_a_zero_among_few_patients_looks_like_any_small_count() -> None:
+    data = release(table([[0, 9], [40, 40]]), CONSORTIUM).data
+    assert data["counts"] == [[SMALL, 9], [39, 39]]
+
+
+def test_a_zero_among_many_is_shown() -> None:
+    data = release(table([[0, 20], [40, 40]]), CONSORTIUM).data
+    assert data["counts"] == [[0, 21], [39, 39]]
+
+
+def test_percentages_come_from_shown_numbers() -> None:
+    data = release(table([[20, 20], [3, 40], [4, 4]]), CONSORTIUM).data
+    assert data["percent"] == [
+        [50.0, 50.0],
+        [{"withheld": "complement"}, {"withheld": "complement"}],
+        [{"withheld": "small_denominator"}, {"withheld": "small_denominator"}],
+    ]
+
+
+def test_the_test_covers_the_rows_that_are_shown_in_full() -> None:
+    test = release(table([[20, 30], [30, 20], [2, 40]]), CONSORTIUM).data["test"]
+    assert test == {
+        "name": "chi-squared",
+        "statistic": 4.0,
+        "degrees_of_freedom": 1,
+        "p_value": 0.046,
+        "levels": ["r0", "r1"],
+        "small_expected": False,
+    }
+    withheld = release(table([[20, 30], [3, 20]]), CONSORTIUM).data["test"]
+    assert withheld == {"withheld": "few_levels"}
+
+
+def test_the_exact_policy_changes_nothing() -> None:
+    data = release(table([[0, 1], [2, 7]], missing=3), EXACT).data
+    assert data["counts"] == [[0, 1], [2, 7]]
+    assert (data["total"], data["missing"]) == (10, 3)
+
+
+def test_steps_of_a_curve_wait_for_six_events_and_the_tail_is_named() -> None:
+    # Bins    1   2   3   4   5
+    # events  3   3   7   5   0     shown at 2 (6 events) and 3 (7); at 4 only 5: never shown
+    events = np.array([3, 3, 7, 5, 0])
+    curve = estimate(
+        np.arange(1.0, 6), events, np.zeros(5, int), np.array([60, 0, 0, 0, 0]), confidence=0.95
+    )
+    curves = Curves(Variable("t", "T"), None, 0.95, (curve,), 0, 0)
+    shown = release(curves, CONSORTIUM).data["curves"][0]  # type: ignore[index]
+    steps = [(step["time"], step["survival"], step["at_risk"]) for step in shown["steps"]]
+    assert steps == [(2.0, 0.9, 57), (3.0, 0.78, 51)]
+    assert (shown["end"], shown["rest"]) == (3.0, {"withheld": "small_tail"})
+    assert shown["median"] is None
+
+
+def test_a_curve_of_few_patients_is_withheld_whole() -> None:
+    curve = estimate(np.array([1.0]), np.array([2]), np.array([7]), np.array([9]), confidence=0.95)
+    curves = Curves(Variable("t", "T"), None, 0.95, (curve,), 0, 0)
+    shown = release(curves, CONSORTIUM).data["curves"][0]  # type: ignore[index]
+    assert (shown["steps"], shown["rest"]) == ([], {"withheld": "few_events"})
+
+
+def test_an_unknown_kind_of_outcome_is_an_error() -> None:
+    for outcome in ([1, 2, 3], np.array([1]), {"count": 3}, 3):
+        with pytest.raises(TypeError, match="no disclosure rule"):
+            release(outcome, CONSORTIUM)
+
+
+def test_a_table_of_too_many_cells_is_refused_with_public_numbers_only() -> None:
+    big = Variable("v", "V", tuple(map(str, range(15))), tuple(map(str, range(15))))
+    assert table_problems((big, big), CONSORTIUM) == (
+        "225 cells: the policy allows 200; drop a variable",
+    )
+    counts = np.full((15, 15), 99)
+    with pytest.raises(RefusedError, match="225 cells"):
+        release(Table((big, big), counts, 0, lambda keep: None), CONSORTIUM)
+
+
+def test_a_refusal_never_tells_a_count() -> None:
+    text = json.dumps([RULES, release(table([[3, 5], [1, 2]]), CONSORTIUM).data])
+    assert not any(f" {number} " in text for number in range(1, 7))
