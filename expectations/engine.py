@@ -67,17 +67,19 @@ def run_suites(folder: Path) -> tuple[Finding, ...]:
     """Run every table's suite on `folder/<table>.parquet`; findings table by table."""
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}
-    with database(folder) as address:
+    with database(folder) as (connection, address):
         source = context.data_sources.add_sql("harmonized", connection_string=address)
         try:
-            return tuple(finding for table in tables() for finding in _run_table(source, table))
+            return tuple(
+                finding for table in tables() for finding in _run_table(connection, source, table)
+            )
         finally:
             source.get_engine().dispose()
 
 
 @contextmanager
-def database(folder: Path) -> Iterator[str]:
-    """Yield the address of a DuckDB that shows each table of `folder` with its computed columns.
+def database(folder: Path) -> Iterator[tuple[duckdb.DuckDBPyConnection, str]]:
+    """Yield a DuckDB that shows each table of `folder` with its computed columns, and its address.
 
     The database is in memory, under a name of its own, and gone when the block ends.
     """
@@ -87,19 +89,49 @@ def database(folder: Path) -> Iterator[str]:
             select = relation(table, str(folder / f"{table.name}.parquet"))
             connection.execute(f"create view {identifier(table.name)} as {select}")
         duckdb_dialect.register()
-        yield duckdb_dialect.url(name)
+        yield connection, duckdb_dialect.url(name)
 
 
-def _run_table(source: Any, table: Table) -> Iterator[Finding]:
-    """Yield the findings of one table's suite."""
+def _run_table(
+    connection: duckdb.DuckDBPyConnection, source: Any, table: Table
+) -> Iterator[Finding]:
+    """Yield the findings of one table's suite, in the suite's order.
+
+    Great Expectations takes about ten milliseconds for each expectation whatever the table holds,
+    so it is spared those that have no value to look at: they hold, with nothing checked.
+    """
     items = expectations(table)
+    idle = _idle(connection, table, items)
     asset = source.add_table_asset(table.name, table_name=table.name)
     batch = asset.add_batch_definition_whole_table("all").get_batch()
-    result = batch.validate(suite(table.name, items), result_format=RESULT_FORMAT)
+    running = suite(table.name, [item for item in items if item.id not in idle])
+    result = batch.validate(running, result_format=RESULT_FORMAT)
     by_id = {one.expectation_config.meta["id"]: one for one in result.results}
     rows = _rows(result.results)
     for item in items:
-        yield _finding(item, by_id[item.id], rows)
+        yield _finding(item, by_id[item.id], rows) if item.id in by_id else _nothing(item)
+
+
+def _idle(
+    connection: duckdb.DuckDBPyConnection, table: Table, items: Sequence[Expectation]
+) -> frozenset[str]:
+    """Return the ids of expectations on a column that holds no value in any row."""
+    columns = dict.fromkeys(item.kwargs["column"] for item in items if "column" in item.kwargs)
+    counts = ", ".join(f"count({identifier(column)})" for column in columns)
+    query = f"select count(*), {counts} from {identifier(table.name)}"  # noqa: S608 - quoted
+    rows, *filled = connection.execute(query).fetchall()[0]
+    empty = {column for column, number in zip(columns, filled, strict=True) if not number}
+    return frozenset(
+        item.id
+        for item in items
+        if item.kwargs.get("column") in empty
+        and (not rows or item.type != "expect_column_values_to_not_be_null")
+    )
+
+
+def _nothing(item: Expectation) -> Finding:
+    """Return that an expectation had nothing to check."""
+    return Finding(item, checked=0, unexpected=0, passed=True)
 
 
 def _rows(results: Sequence[Any]) -> int:

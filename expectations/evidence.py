@@ -44,7 +44,10 @@ class TableCount:
 
 @dataclass(frozen=True)
 class FieldCount:
-    """How much of a field is filled; `mapped` says how the mapping treats it."""
+    """How much of a field is filled among the `rows` that it applies to.
+
+    `mapped` says how the mapping treats it: mapped, derived, not collected or not mapped.
+    """
 
     table: str
     field: str
@@ -184,22 +187,35 @@ def _one(connection: duckdb.DuckDBPyConnection, query: str, *parameters: object)
 
 
 def _fields(
-    connection: duckdb.DuckDBPyConnection, coverage: Mapping[tuple[str, str], str]
+    connection: duckdb.DuckDBPyConnection, ways: Mapping[tuple[str, str], str]
 ) -> tuple[FieldCount, ...]:
     """Count filled cells of each field, one query per table; provenance is not counted."""
     counted = []
     for table in suites.tables():
-        name = table.name
         fields = [field for field in table.fields if field.name not in _PROVENANCE]
-        columns = ", ".join(f"count({identifier(field.name)})" for field in fields)
-        query = f"select count(*), {columns} from {identifier(name)}"  # noqa: S608 - quoted
-        rows, *filled = connection.execute(query).fetchall()[0]
+        columns = ", ".join(_both(table.name, field.name) for field in fields)
+        query = f"select {columns} from {identifier(table.name)}"  # noqa: S608 - quoted
+        numbers = connection.execute(query).fetchall()[0]
         counted += [
-            FieldCount(name, field.name, field.obligation, rows, number,
-                       coverage.get((name, field.name), "not mapped"))
-            for field, number in zip(fields, filled, strict=True)
-        ]  # fmt: skip
+            FieldCount(
+                table.name,
+                field.name,
+                field.obligation,
+                rows=numbers[2 * place],
+                filled=numbers[2 * place + 1],
+                mapped=ways.get((table.name, field.name), "not mapped"),
+            )
+            for place, field in enumerate(fields)
+        ]
     return tuple(counted)
+
+
+def _both(table: str, field: str) -> str:
+    """Return two counts: rows that the field applies to, and those of them that are filled."""
+    limited = suites.applicability().get((table, field))
+    applies = limited.applies if limited else "true"
+    name = identifier(field)
+    return f"count(*) filter ({applies}), count({name}) filter ({applies})"
 
 
 def _fired(

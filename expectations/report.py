@@ -48,11 +48,15 @@ CATEGORY_MEANING = {
 
 def render(document: Mapping[str, Any]) -> str:
     """Return the page of a stored validation."""
+    ways = {(one["table"], one["field"]): one["mapped"] for one in document["fields"]}
     failed = [one for one in document["expectations"] if not one["passed"]]
+    sparse = [{**one, "mapped": _way(one, ways)} for one in failed if _is_sparse(one)]
+    failed = [one for one in failed if not _is_sparse(one)]
     failed.sort(key=lambda one: (SEVERITIES.index(one["severity"]), -_share(one)))
     return _template().render(
         document=document,
         failed=failed,
+        sparse=sparse,
         categories=_categories(document),
         fields=_by_table(document["fields"]),
         coverage=_coverage(document["fields"]),
@@ -107,6 +111,20 @@ def _share(expectation: Mapping[str, Any]) -> float:
     """Return the share of checked rows that broke an expectation."""
     checked: int = expectation["checked"]
     return float(expectation["unexpected"] / checked) if checked else 0.0
+
+
+def _is_sparse(expectation: Mapping[str, Any]) -> bool:
+    """Return whether it is a recommended field that is mostly empty: listed, not told at length."""
+    return bool(
+        expectation["severity"] == "info"
+        and expectation["category"] == "completeness"
+        and expectation["fields"]
+    )
+
+
+def _way(expectation: Mapping[str, Any], ways: Mapping[tuple[str, str], str]) -> str:
+    """Return how the mapping treats the field that an expectation is about."""
+    return ways.get((expectation["table"], expectation["fields"][0]), "not mapped")
 
 
 def _categories(document: Mapping[str, Any]) -> list[dict[str, Any]]:

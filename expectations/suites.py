@@ -1,11 +1,13 @@
 """What a harmonised table must be: expectations derived from the data dictionary.
 
 An `Expectation` is plain data in the form that Great Expectations serialises (`type`, `kwargs`,
-`severity`, `meta`); `expectations.engine` runs it. Two kinds need a computed column, which
+`severity`, `meta`); `expectations.engine` runs it. Some need a computed column, which
 `relation` adds to the table's Parquet, so that they run as ordinary column expectations, all in
 one query, and can tell how many rows they apply to:
 
 - `value[calcium]` holds the value of rows with that analyte (the notation of the mapping workbook);
+- `death_date is filled` holds whether, among the rows that the field applies to
+  (`applicability.toml`);
 - `P10` holds whether the plausibility statement P10 is true for the row, null where it does not
   apply (`plausibility/*.toml`: what the dictionary cannot say).
 
@@ -29,9 +31,11 @@ from transforms.sql import identifier
 
 
 __all__ = [
+    "Applicability",
     "Category",
     "Expectation",
     "Severity",
+    "applicability",
     "expectations",
     "plausibility",
     "read_plausibility",
@@ -52,6 +56,7 @@ SEVERAL_ALLOWED = "single values may be true; above one in fifty, suspect a unit
 SOFT_SHARE = 0.98
 
 PLAUSIBILITY = Path(__file__).parent / "plausibility"
+APPLICABILITY = Path(__file__).parent / "applicability.toml"
 _KEYS = {
     "id", "fields", "applies", "holds", "severity", "threshold", "rationale", "statement",
     "reason", "source", "remedy",
@@ -182,23 +187,33 @@ def _filled(table: Table, one: Field) -> Iterator[Expectation]:
     if one.obligation == "optional":
         return
     always = one.obligation == "mandatory"
+    limited = applicability().get((table.name, one.name))
+    column = f"{one.name} is filled" if limited else one.name
+    share = "all" if always else "at least half of the"
+    whom = limited.who if limited else f"rows of {table.title}"
     yield Expectation(
         id=f"{table.name}.{one.name}.filled",
         table=table.name,
         fields=(one.name,),
-        type="expect_column_values_to_not_be_null",
-        kwargs={"column": one.name},
+        type=(
+            "expect_column_values_to_be_in_set"
+            if limited
+            else "expect_column_values_to_not_be_null"
+        ),
+        kwargs={"column": column, **({"value_set": [True]} if limited else {})},
         category="completeness",
         severity="critical" if always else "info",
-        statement=(
-            f"`{one.name}` is filled in every row of {table.title}."
-            if always
-            else f"`{one.name}` is filled in at least half of the rows of {table.title}."
-        ),
+        statement=f"`{one.name}` is filled in {share} {whom}.",
         reason=f"{one.description}; {one.obligation} in the dictionary",
         remedy="Fill it at the source, or map the column that holds it.",
         threshold=1.0 if always else RECOMMENDED_SHARE,
         rationale=NONE_ALLOWED if always else RECOMMENDED_RATIONALE,
+        column=column,
+        holds=(
+            f"case when {limited.applies} then {identifier(one.name)} is not null end"
+            if limited
+            else None
+        ),
     )
 
 
@@ -312,6 +327,35 @@ def _analyte_limits(table: Table) -> Iterator[Expectation]:
         holds = f'case when "analyte" = \'{literal}\' then "value" end'
         limits = (analyte.hard, analyte.soft)
         yield from _limits(table, column, analyte.label, analyte.unit, limits, holds)
+
+
+@dataclass(frozen=True)
+class Applicability:
+    """To which rows a field applies: in SQL over the row, and in words."""
+
+    applies: str
+    who: str
+
+
+@cache
+def applicability() -> Mapping[tuple[str, str], Applicability]:
+    """Return (table, field) → the rows it applies to; a field that is not there applies to all.
+
+    Raises DictionaryError for a table or field that the dictionary does not have.
+    """
+    content = tomllib.loads(APPLICABILITY.read_text(encoding="utf-8"))
+    stated = {
+        (table, name): Applicability(**entry)
+        for table, fields in content.items()
+        for name, entry in fields.items()
+    }
+    problems = [
+        f"applicability.toml: the dictionary has no field called {table}.{name}"
+        for table, name in stated
+        if table not in DICTIONARY.tables or name not in DICTIONARY.tables[table].field_names
+    ]
+    raise_all(DictionaryError, problems)
+    return stated
 
 
 @cache

@@ -64,7 +64,7 @@ def validate(site: Site, run_id: str) -> Validation:
     Raises SourceError when the run was not harmonised.
     """
     evidence = gather(site, run_id)
-    findings = run_suites(site.work / run_id / "tables")
+    findings = _declared(run_suites(site.work / run_id / "tables"), evidence)
     criteria = _criteria(site, evidence, findings)
     document = _document(site, run_id, criteria, findings, evidence)
     folder = site.reports / run_id
@@ -80,6 +80,32 @@ def validate(site: Site, run_id: str) -> Validation:
         passed=sum(1 for one in findings if one.passed),
         failed=sum(1 for one in findings if not one.passed),
         report=folder / "report.html",
+    )
+
+
+def _declared(findings: Iterable[Finding], evidence: Evidence) -> tuple[Finding, ...]:
+    """Make a warning of an empty mandatory field that the mapping says is not collected.
+
+    That is known and was approved with the mapping; how much of it a centre may lack is what
+    `min_mandatory_completeness` decides. Anything else that is empty is a fault.
+    """
+    lacking = {
+        f"{one.table}.{one.field}.filled"
+        for one in evidence.fields
+        if one.mapped == "not collected"
+    }
+    return tuple(
+        dataclasses.replace(
+            one,
+            expectation=dataclasses.replace(
+                one.expectation,
+                severity="warning",
+                rationale="the mapping says that this centre does not collect it",
+            ),
+        )
+        if one.expectation.id in lacking and one.expectation.severity == "critical"
+        else one
+        for one in findings
     )
 
 

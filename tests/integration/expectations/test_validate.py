@@ -204,7 +204,7 @@ def test_great_expectations_itself_would_show_values(
     from transforms.dictionary import DICTIONARY
 
     site = harmonised({"person": put("sex_at_birth", TEXT_CANARY, 1)})
-    with engine.database(site.work / RUN / "tables") as address:
+    with engine.database(site.work / RUN / "tables") as (_, address):
         source = engine.gx.get_context(mode="ephemeral").data_sources.add_sql(
             "x", connection_string=address
         )
