@@ -13,6 +13,11 @@ from pathlib import Path
 from typing import cast
 
 import uvicorn
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_ssh_public_key,
+)
 
 from federated import coordinator
 from federated.catalogue import catalogue
@@ -98,11 +103,16 @@ def build(consortium: Consortium) -> Door:
 
 
 def _node_keys(consortium: Consortium, roster: Roster) -> dict[str, bytes]:
-    """Return site → public node key in PEM for every site of the roster."""
+    """Return site → public node key in PEM, as Flower compares it, for every site of the roster."""
+    return {site: _node_key(consortium.nodes / f"{site}.pub") for site in roster.sites}
+
+
+def _node_key(path: Path) -> bytes:
     try:
-        return {site: (consortium.nodes / f"{site}.pem").read_bytes() for site in roster.sites}
-    except OSError as error:
-        raise ConsortiumError(f"{error.filename}: missing; enroll that site again") from None
+        key = load_ssh_public_key(path.read_bytes())
+    except (OSError, ValueError):
+        raise ConsortiumError(f"{path}: not a public key; enroll that site again") from None
+    return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
 
 def serve(consortium: Consortium) -> None:

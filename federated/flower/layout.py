@@ -4,10 +4,12 @@ CONSORTIUM/                          SITE/keys/
   consortium.toml   host, port         federation.toml   gateway, allowed apps, roster digest
   roster.toml       site identities    roster.toml       as compared and pinned by this site
   policy.toml       optional           ca.pem            the only root this node trusts
-  nodes/SITE.pem    public node keys   node.pem          P-384: opens the connection
+  nodes/SITE.pub    public node keys   node.key          P-384: opens the connection
   certificates/     CA, server         identity.pem      Ed25519: signs in the protocol
   tokens.json       hashes of tokens
   state/ results/ log/ run/
+
+Node keys are in OpenSSH's formats, the only ones that stock Flower takes.
 """
 
 import tomllib
@@ -18,13 +20,24 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.serialization import (
+    load_pem_private_key,
+    load_ssh_private_key,
+)
 
 from federated.roster import Roster, load_roster
 from transforms.errors import ConsortiumError
 
 
-__all__ = ["Consortium", "Membership", "load_consortium", "load_membership", "read_secret"]
+__all__ = [
+    "Consortium",
+    "Membership",
+    "load_consortium",
+    "load_membership",
+    "read_identity_key",
+    "read_node_key",
+    "read_secret",
+]
 
 
 @dataclass(frozen=True)
@@ -57,7 +70,7 @@ class Consortium:
 
     @property
     def nodes(self) -> Path:
-        """Public node keys, one PEM file per site."""
+        """Public node keys, one file per site in OpenSSH's format."""
         return self.folder / "nodes"
 
     @property
@@ -132,8 +145,8 @@ def load_membership(keys: Path) -> Membership:
             f"{keys / 'roster.toml'}: is not the roster that this site has pinned; compare the "
             "fingerprints with the other sites, then pin it with `marmor consortium enroll`"
         )
-    node_key = _key(keys / "node.pem", ec.EllipticCurvePrivateKey)
-    identity_key = _key(keys / "identity.pem", Ed25519PrivateKey)
+    node_key = read_node_key(keys / "node.key")
+    identity_key = read_identity_key(keys / "identity.pem")
     try:
         ca = (keys / "ca.pem").read_bytes()
         allowed = frozenset(map(str, data["allowed_apps"]))
@@ -154,14 +167,29 @@ def read_secret(path: Path) -> bytes:
     return content
 
 
-def _key(path: Path, kind: type[Any]) -> Any:
-    try:
-        key = load_pem_private_key(read_secret(path), None)
-    except ValueError:
-        raise ConsortiumError(f"{path}: not a private key in PEM; enroll this site again") from None
-    if not isinstance(key, kind):
+def read_node_key(path: Path) -> ec.EllipticCurvePrivateKey:
+    """Return a site's private node key; ConsortiumError when the file is not one."""
+    key = _private_key(path)
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise ConsortiumError(f"{path}: a key of another type; enroll this site again")
     return key
+
+
+def read_identity_key(path: Path) -> Ed25519PrivateKey:
+    """Return a site's private identity key; ConsortiumError when the file is not one."""
+    key = _private_key(path)
+    if not isinstance(key, Ed25519PrivateKey):
+        raise ConsortiumError(f"{path}: a key of another type; enroll this site again")
+    return key
+
+
+def _private_key(path: Path) -> object:
+    content = read_secret(path)
+    load = load_ssh_private_key if b"OPENSSH" in content[:40] else load_pem_private_key
+    try:
+        return load(content, None)
+    except ValueError:
+        raise ConsortiumError(f"{path}: not a private key; enroll this site again") from None
 
 
 def _toml(path: Path, remedy: str) -> Mapping[str, Any]:

@@ -12,14 +12,13 @@ from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
-    PublicFormat,
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from infra.consortium.files import write_public, write_secret
 
 
-__all__ = ["CA_DAYS", "SERVER_DAYS", "make_certificates", "private_pem", "public_pem"]
+__all__ = ["CA_DAYS", "SERVER_DAYS", "make_certificates", "private_pem"]
 
 CA_DAYS = 3650
 SERVER_DAYS = 398  # the longest that common TLS clients accept (CA/Browser Forum, 2020)
@@ -42,11 +41,6 @@ def make_certificates(folder: Path, host: str) -> None:
 def private_pem(key: ec.EllipticCurvePrivateKey | Ed25519PrivateKey) -> bytes:
     """Return a private key as unencrypted PKCS #8 in PEM; the file's mode protects it."""
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-
-
-def public_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
-    """Return the public half in PEM, byte for byte as Flower compares node keys."""
-    return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
 
 def _authority(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:

@@ -14,15 +14,22 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
+    NoEncryption,
+    PrivateFormat,
     PublicFormat,
-    load_pem_private_key,
 )
 
 from federated.flower import fab
-from federated.flower.layout import Consortium, load_consortium, read_secret
+from federated.flower.layout import (
+    Consortium,
+    load_consortium,
+    read_identity_key,
+    read_node_key,
+    read_secret,
+)
 from federated.flower.tokens import NAME, ROLES, fingerprint
 from federated.roster import Roster, load_roster, write_roster
-from infra.consortium.certificates import make_certificates, private_pem, public_pem
+from infra.consortium.certificates import make_certificates, private_pem
 from infra.consortium.files import write_public, write_secret
 from transforms.errors import ConsortiumError, SetupError
 from transforms.site import Site, load_site
@@ -99,7 +106,7 @@ def enroll(folder: Path, sites: Sequence[Path]) -> Roster:
     known = dict(load_roster(consortium.roster).sites)
     for site in members:
         known[site.id] = _identity(site)
-        write_public(consortium.nodes / f"{site.id}.pem", _node_key(site))
+        write_public(consortium.nodes / f"{site.id}.pub", _node_key(site))
     roster = Roster(dict(sorted(known.items())))
     write_roster(consortium.roster, roster)
     for site in members:
@@ -112,19 +119,17 @@ def _identity(site: Site) -> bytes:
     path = site.keys / "identity.pem"
     if not path.exists():
         write_secret(path, private_pem(Ed25519PrivateKey.generate()))
-    key = load_pem_private_key(read_secret(path), None)
-    return key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    return read_identity_key(path).public_key().public_bytes_raw()
 
 
 def _node_key(site: Site) -> bytes:
-    """Return the public node key of `site` in PEM, made now when there is none."""
-    path = site.keys / "node.pem"
+    """Return the public node key of `site` in OpenSSH's format, made now when there is none."""
+    path = site.keys / "node.key"
     if not path.exists():
-        write_secret(path, private_pem(ec.generate_private_key(ec.SECP384R1())))
-    key = load_pem_private_key(read_secret(path), None)
-    if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise ConsortiumError(f"{path}: a key of another type; remove it and enroll again")
-    return public_pem(key)
+        fresh = ec.generate_private_key(ec.SECP384R1())
+        write_secret(path, fresh.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
+    key = read_node_key(path)
+    return key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
 
 
 def _pin(consortium: Consortium, site: Site, roster: Roster) -> None:

@@ -8,12 +8,12 @@ from pathlib import Path
 import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from flwr.app import Message
 from flwr.proto.node_pb2 import Node
 
 from federated.client import Client
 from federated.flower import wire
+from federated.flower.layout import read_node_key
 from federated.flower.link import Link
 from transforms.errors import ConsortiumError
 
@@ -25,9 +25,7 @@ def link(running: Running, key: ec.EllipticCurvePrivateKey) -> Link:
 
 
 def key_of(running: Running, name: str) -> ec.EllipticCurvePrivateKey:
-    key = load_pem_private_key((running.sites[name] / "keys/node.pem").read_bytes(), None)
-    assert isinstance(key, ec.EllipticCurvePrivateKey)
-    return key
+    return read_node_key(running.sites[name] / "keys/node.key")
 
 
 def status_of(call: Callable[..., object], *arguments: Message | None) -> int:

@@ -25,7 +25,7 @@ def test_enrolled_sites_have_the_same_roster_and_private_keys(tmp_path: Path) ->
     for site in sites:
         membership = load_membership(site / "keys")
         assert membership.roster == roster
-        for secret in ("node.pem", "identity.pem"):
+        for secret in ("node.key", "identity.pem"):
             assert (site / "keys" / secret).stat().st_mode & 0o777 == 0o400
     assert (tmp_path / "c/certificates/ca.key").stat().st_mode & 0o777 == 0o400
 
@@ -52,7 +52,7 @@ def test_a_key_that_others_can_read_is_not_used(tmp_path: Path) -> None:
     consortium.init(tmp_path / "c", port=1)
     (site,) = make_sites(tmp_path, "lyon")
     consortium.enroll(tmp_path / "c", [site])
-    (site / "keys/node.pem").chmod(0o444)
+    (site / "keys/node.key").chmod(0o444)
     with pytest.raises(ConsortiumError, match="chmod 400"):
         load_membership(site / "keys")
 
