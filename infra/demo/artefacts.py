@@ -21,6 +21,7 @@ __all__ = ["ARTEFACTS", "Mark", "artefact_at", "blank", "spoil"]
 ARTEFACTS: Mapping[str, Mapping[str, Any]] = read_toml("artefacts.toml")
 NOT_A_DATE = {"lyon": "été {y}", "ulm": "Sommer {y}"}
 RECESSIVE = ("recessive", "intermediate", "pycnodysostosis")
+MOST = 25  # of one kind at a centre: enough for any test, and large centres stay quick to make
 RTA, CHILDHOOD = "HP:0001947", 45.0
 
 
@@ -77,7 +78,7 @@ def spoil(
         if artefact is None:
             continue
         able = np.flatnonzero(ELIGIBLE[name](patients, artefact)[: len(free)] & free)
-        number = min(len(able), max(1, round(artefact["share"] * len(able))))
+        number = min(len(able), max(1, round(artefact["share"] * len(able))), MOST)
         for who in rng.choice(able, number, replace=False) if len(able) else ():
             spoilt = SPOILERS[name](patients, int(who), artefact, site)
             patients, free[who] = spoilt.patients, False

@@ -12,6 +12,8 @@ from infra.demo.variants import GENE_OF, variants
 __all__ = ["AS_OF", "GROUP_OF", "generate"]
 
 AS_OF = np.datetime64(figures("registry", "as_of"), "D")
+NO_DATE = np.datetime64("1970-01-01")
+MOST_MOVES = 200
 
 # The group whose figures a subtype follows.
 GROUP_OF = {
@@ -77,7 +79,7 @@ def _people(rng: np.random.Generator, size: int, country: str, severity: float) 
             "subtype": subtype,
             "group": group,
             "sex": sex,
-            "birth": age_to_date(np.full(size, AS_OF), -age),
+            "birth": _births(age_to_date(np.full(size, AS_OF), -age), sex, subtype),
             "country": np.full(size, country, dtype=object),
             "family": family,
             "proband": proband,
@@ -87,6 +89,25 @@ def _people(rng: np.random.Generator, size: int, country: str, severity: float) 
             "tested": (subtype != "ADO2") | (rng.random(size) < settings["genetic_test_ado2"]),
         }
     )
+
+
+def _births(birth: Array, sex: Array, subtype: Array) -> Array:
+    """Move births by days until no two patients share day, sex and subtype, while there is room.
+
+    Two who do look like one patient entered twice, and the first of January 1970 like no date.
+    """
+    kind = np.unique(np.stack([sex, subtype]).astype(str), axis=1, return_inverse=True)[1]
+    moved = birth.copy()
+    for _ in range(MOST_MOVES):
+        key = moved.astype(int) * (int(kind.max()) + 1) + kind.reshape(-1)
+        order = np.argsort(key, kind="stable")
+        again = np.zeros(len(key), dtype=bool)
+        again[order[1:]] = np.diff(key[order]) == 0
+        again |= moved == NO_DATE
+        if not again.any():
+            break
+        moved[again] -= np.timedelta64(1, "D")
+    return moved
 
 
 def _subtypes(rng: np.random.Generator, size: int, severity: float) -> Array:
