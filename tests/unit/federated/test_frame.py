@@ -1,0 +1,80 @@
+"""The rows of a view: codes, numbers, missing values, and errors that quote nothing."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from federated.analysis import Variable
+from federated.cohort import Comparison
+from federated.frame import LOCKED, FrameError, load_frame
+
+
+VARIABLES = {
+    "sex": Variable("sex", "Sex", ("female", "male"), ("F", "M")),
+    "died": Variable("died", "Died", ("false", "true"), ("No", "Yes")),
+    "age": Variable("age", "Age", unit="a"),
+    "count": Variable("count", "Count"),
+}
+ROWS: dict[str, list[object]] = {
+    "sex": ["male", None, "female"],
+    "died": [True, False, None],
+    "age": [1.5, None, 3.0],
+    "count": [1, 2, None],
+}
+
+
+def written(folder: Path, **change: list[object]) -> Path:
+    path = folder / "person.parquet"
+    pq.write_table(pa.table({**ROWS, **change}), path)
+    return path
+
+
+def test_codes_become_positions_and_missing_is_kept(tmp_path: Path) -> None:
+    frame = load_frame(written(tmp_path), list(VARIABLES), VARIABLES, None)
+    assert frame.rows == 3
+    assert frame.columns["sex"].tolist() == [1, -1, 0]
+    assert frame.columns["died"].tolist() == [1, 0, -1]
+    np.testing.assert_array_equal(frame.columns["age"], [1.5, np.nan, 3.0])
+    np.testing.assert_array_equal(frame.columns["count"], [1.0, 2.0, np.nan])
+
+
+def test_a_cohort_may_look_at_a_field_that_is_not_read(tmp_path: Path) -> None:
+    cohort = Comparison("sex", "==", ("female",))
+    frame = load_frame(written(tmp_path), ["age"], VARIABLES, cohort)
+    assert frame.columns["age"].tolist() == [3.0]
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"sex": ["Dupont", None, "female"]}, "unknown_code"),
+        ({"age": ["Dupont", "1", "2"]}, "view_differs"),
+    ],
+)
+def test_an_error_is_a_code_and_quotes_no_cell(
+    tmp_path: Path, change: dict[str, list[object]], code: str
+) -> None:
+    with pytest.raises(FrameError) as caught:
+        load_frame(written(tmp_path, **change), ["sex", "age"], VARIABLES, None)
+    assert caught.value.code == code
+    assert "Dupont" not in repr(caught.value)
+
+
+def test_a_missing_broken_or_other_file_has_its_code(tmp_path: Path) -> None:
+    path = tmp_path / "person.parquet"
+    for content, code in ((None, "view_missing"), (b"PAR1 not", "view_unreadable")):
+        if content:
+            path.write_bytes(content)
+        with pytest.raises(FrameError, match=code):
+            load_frame(path, ["age"], VARIABLES, None)
+    pq.write_table(pa.table({"sex": ["male"]}), path)
+    with pytest.raises(FrameError, match="view_differs"):
+        load_frame(path, ["age"], VARIABLES, None)
+
+
+def test_duckdb_is_locked() -> None:
+    assert LOCKED["python_enable_replacements"] == "false"
+    assert LOCKED["autoload_known_extensions"] == "false"

@@ -1,0 +1,408 @@
+"""A whole query: who may be absent, what a site refuses, and that nothing of a site gets out."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from federated import coordinator
+from federated.coordinator import AskSites
+from federated.ledger import Ledger
+from federated.messages import (
+    Absent,
+    Continue,
+    Contribute,
+    Contributed,
+    Failed,
+    Hello,
+    Message,
+    Open,
+    Present,
+    Refused,
+    Reply,
+    Revealed,
+    Settle,
+    Unmask,
+    decode,
+    encode,
+)
+from federated.policy import CONSORTIUM, Policy
+from federated.refusals import FAILURES, RULES
+from federated.rehearsal import in_process, parties
+from federated.request import Request, parse_request
+from federated.results import Result
+from federated.roster import Roster
+from federated.site import Compute, SiteParty
+from federated.statistics import Blocks, Broadcast, Counts, Sums
+from transforms.dictionary import DICTIONARY
+from transforms.errors import RefusedError, SiteDownError
+
+
+SITES = ("leiden", "lyon", "odense", "torino", "ulm")
+TABLE = parse_request(
+    {"analysis": "crosstab", "view": "person", "parameters": {"variables": ["died"]}}
+)
+RATE = parse_request(
+    {"analysis": "rate", "view": "person_time", "parameters": {"by": ["age_band"]}}
+)
+
+
+def compute(request: Mapping[str, object], broadcast: Broadcast, release: str) -> Blocks:
+    """Plain statistics of a site, without a release: 20 patients in every cell."""
+    asked = parse_request(request)
+    shapes = asked.definition.shapes(asked.design, broadcast)
+    return {
+        name: Counts(np.full(shape.size, 20))
+        if shape.kind == "counts"
+        else Sums(np.full(shape.size, 12.25))
+        for name, shape in shapes.items()
+    }
+
+
+class World:
+    """Five sites, a coordinator, and a wire that a test can listen to or cut."""
+
+    def __init__(
+        self,
+        folder: Path,
+        policy: Policy = CONSORTIUM,
+        computing: Mapping[str, Compute] | None = None,
+    ) -> None:
+        self.folder, self.policy = folder, policy
+        computes = dict.fromkeys(SITES, compute) | dict(computing or {})
+        self.releases = {site: f"rel-{site}" for site in SITES}
+        self.roster, self.sites = parties(computes, self.releases, policy, folder)
+        self.sent: list[dict[str, Message]] = []
+        self.received: list[dict[str, Reply | Absent]] = []
+        self.cut: Callable[[str, Message], bool] = lambda site, message: False
+
+    @property
+    def ask(self) -> AskSites:
+        carry = in_process(self.sites)
+
+        def ask(messages: Mapping[str, Message], timeout: float) -> Mapping[str, Reply | Absent]:
+            self.sent.append(dict(messages))
+            through = {s: m for s, m in messages.items() if not self.cut(s, m)}
+            replies = {**dict.fromkeys(messages, Absent("timeout")), **carry(through, timeout)}
+            self.received.append(replies)
+            return replies
+
+        return ask
+
+    def run(self, request: Request = TABLE, state: str = "state", **more: object) -> Result:
+        settings = {"roster": self.roster, "policy": self.policy, **more}
+        return coordinator.run(
+            request,
+            ask=self.ask,
+            state=self.folder / state,
+            **settings,  # type: ignore[arg-type]
+        )
+
+    def open(self, asked: Request = TABLE, **change: object) -> Open:
+        message = Open(
+            "0" * 32,
+            asked.to_mapping(),
+            self.policy.canonical(),
+            self.roster.digest,
+            DICTIONARY.version,
+        )
+        return dataclasses.replace(message, **change)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def test_a_table_takes_four_exchanges_and_a_second_round_three_more(world: World) -> None:
+    result = world.run()
+    assert result.data["counts"] == [99, 99]
+    assert result.provenance["releases"] == world.releases
+    assert len(world.sent) == 4
+    rates = world.run(RATE)
+    assert len(world.sent) == 4 + 7
+    assert rates.data["cells"][0]["person_years"] == 61.2  # 5 · 12.25, three digits
+
+
+def test_the_same_question_is_answered_from_the_store_with_the_same_bytes(world: World) -> None:
+    first = world.run().to_json()
+    again = world.run(dataclasses.replace(TABLE, minimum_sites=4)).to_json()
+    assert again == first
+    assert len(world.sent) == 5  # only asked who is there
+
+
+def test_a_fresh_coordinator_gets_the_same_bytes(world: World) -> None:
+    assert world.run(state="one").to_json() == world.run(state="two").to_json()
+
+
+def test_an_absent_site_is_named(world: World) -> None:
+    world.cut = lambda site, message: site == "ulm"
+    result = world.run()
+    assert result.provenance["absent"] == {"ulm": "timeout"}
+    assert sorted(result.provenance["releases"]) == sorted(set(SITES) - {"ulm"})
+    assert result.data["counts"] == [81, 81]
+
+
+def test_too_few_sites_is_an_error_that_names_them(world: World) -> None:
+    world.cut = lambda site, message: site in ("ulm", "lyon", "odense")
+    with pytest.raises(SiteDownError) as caught:
+        world.run()
+    assert str(caught.value).splitlines() == [
+        "2 sites can answer and 3 are needed",
+        "lyon: absent (timeout)",
+        "odense: absent (timeout)",
+        "ulm: absent (timeout)",
+    ]
+
+
+def test_a_site_lost_before_anything_is_unmasked_is_left_out(world: World) -> None:
+    world.cut = lambda site, message: site == "lyon" and isinstance(message, Contribute)
+    result = world.run()
+    assert result.provenance["absent"] == {"lyon": "timeout"}
+    assert result.data["counts"] == [81, 81]
+
+
+@pytest.mark.parametrize("kind", [Settle, Unmask])
+def test_a_site_lost_after_its_vector_arrived_is_still_in_the_sum(
+    world: World, kind: type[Message]
+) -> None:
+    world.cut = lambda site, message: site == "lyon" and isinstance(message, kind)
+    result = world.run()
+    assert result.data["counts"] == [99, 99]
+    assert result.provenance["absent"] == {}
+
+
+def test_two_sites_lost_while_unmasking_are_too_many_and_nothing_is_published(
+    world: World,
+) -> None:
+    world.cut = lambda site, message: site in ("lyon", "ulm") and isinstance(message, Unmask)
+    with pytest.raises(SiteDownError, match="3 sites can answer and 4 are needed"):
+        world.run()
+    world.cut = lambda site, message: False
+    assert world.run().data["counts"] == [99, 99]  # the same survivors may be asked again
+
+
+def test_a_site_lost_between_rounds_ends_the_query(world: World) -> None:
+    world.cut = lambda site, message: site == "lyon" and isinstance(message, Continue)
+    with pytest.raises(SiteDownError, match="lyon: absent"):
+        world.run(RATE)
+
+
+def test_a_lost_reply_is_asked_for_again_and_given_again(world: World) -> None:
+    lost: list[str] = []
+
+    def once(site: str, message: Message) -> bool:
+        if site != "lyon" or not isinstance(message, Settle) or lost:
+            return False
+        world.sites[site].handle(message)  # it arrived, only the reply was lost
+        lost.append(site)
+        return True
+
+    world.cut = once
+    assert world.run().data["counts"] == [99, 99]
+    assert lost == ["lyon"]
+
+
+def test_another_set_of_sites_for_the_same_release_is_refused(world: World) -> None:
+    world.cut = lambda site, message: site == "ulm"
+    world.run()
+    world.cut = lambda site, message: False
+    with pytest.raises(RefusedError, match="together with other sites"):
+        world.run()
+    world.releases |= {site: f"new-{site}" for site in SITES}
+    assert world.run().data["counts"] == [99, 99]
+
+
+def test_a_session_starts_nothing_afresh(world: World) -> None:
+    # The difference of a sum over five and a sum over four would be one site's own numbers.
+    world.run(state="one")
+    world.cut = lambda site, message: site == "ulm"
+    with pytest.raises(RefusedError, match="together with other sites"):
+        world.run(state="two")
+
+
+def test_the_ledger_is_written_before_the_shares_leave(world: World, tmp_path: Path) -> None:
+    world.run()
+    for site in SITES:
+        spent = [e for e in Ledger(tmp_path / site / "ledger").entries() if e["event"] == "spent"]
+        assert [entry["body"]["survivors"] for entry in spent] == [list(SITES)]  # type: ignore[index]
+    events = [entry["event"] for entry in Ledger(tmp_path / "state" / "ledger").entries()]
+    assert events == ["asked", "answered"]
+
+
+@pytest.mark.parametrize(
+    ("change", "rule"),
+    [
+        ({"roster": "0" * 64}, "roster_differs"),
+        ({"dictionary": "99"}, "dictionary_differs"),
+        ({"policy": {**CONSORTIUM.canonical(), "grid": 5}}, "policy_too_lax"),
+        ({"policy": {"grid": 1}}, "policy_too_lax"),
+        ({"policy": {"gird": 6}}, "policy_too_lax"),
+        ({"request": {**TABLE.to_mapping(), "analysis": "rows"}}, "request_unknown"),
+        ({"request": {}}, "request_unknown"),
+    ],
+)
+def test_a_site_refuses_by_rule(world: World, change: dict[str, object], rule: str) -> None:
+    assert world.sites["lyon"].handle(world.open(**change)) == Refused(rule)
+    assert rule in RULES
+
+
+def test_a_stricter_policy_than_the_sites_own_is_fine(world: World) -> None:
+    stricter = dataclasses.replace(CONSORTIUM, grid=10, min_denominator=20)
+    assert world.run(policy=stricter).data["counts"] == [95, 95]
+
+
+def test_a_site_with_a_stricter_policy_refuses_a_laxer_one(tmp_path: Path) -> None:
+    world = World(tmp_path, policy=Policy(grid=10))
+    with pytest.raises(RefusedError, match="the site's own policy is stricter"):
+        world.run(policy=CONSORTIUM)
+
+
+def test_a_site_without_a_release_refuses(world: World) -> None:
+    world.releases["ulm"] = None  # type: ignore[assignment]
+    assert world.run().provenance["refused"] == {"ulm": "no_release"}
+
+
+def test_a_table_that_is_too_large_is_refused_before_anyone_is_asked(world: World) -> None:
+    big = parse_request(
+        {
+            "analysis": "crosstab",
+            "view": "person",
+            "parameters": {"variables": ["gene_group", "dx_subtype", "sex_at_birth"]},
+        }
+    )
+    with pytest.raises(RefusedError, match="cells: the policy allows 200"):
+        world.run(big)
+    assert world.sent == []
+    assert world.sites["lyon"].handle(world.open(big)) == Refused("table_too_large")
+
+
+def test_the_days_budget_is_enforced_by_the_site(tmp_path: Path) -> None:
+    world = World(tmp_path, policy=Policy(max_queries_per_day=1))
+    world.run()
+    world.run(state="another")  # the same question again is free
+    with pytest.raises(RefusedError, match="most questions for today"):
+        world.run(RATE)
+
+
+def test_what_breaks_at_a_site_becomes_a_code_without_its_text(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(request: Mapping[str, object], broadcast: Broadcast, release: str) -> Blocks:
+        raise ValueError("could not convert 'Dupont, Marie'")
+
+    world = World(tmp_path, computing={"lyon": broken})
+    assert world.run().provenance["failed"] == {"lyon": "tally_failed"}
+    assert "tally_failed" in FAILURES
+    assert "ValueError at broken" in caplog.text
+    carried = b"".join(encode(r) for step in world.received for r in step.values())  # type: ignore[arg-type]
+    for text in (caplog.text.encode(), carried):
+        assert b"Dupont" not in text
+
+
+def test_a_site_that_sends_other_shapes_is_stopped_by_itself(tmp_path: Path) -> None:
+    def rows(request: Mapping[str, object], broadcast: Broadcast, release: str) -> Blocks:
+        return {"cells": Counts(np.arange(500)), "missing": Counts(np.array([0]))}
+
+    assert World(tmp_path, computing={"lyon": rows}).run().provenance["failed"] == {
+        "lyon": "tally_failed"
+    }
+
+
+def test_a_site_never_raises_and_never_answers_noise(world: World) -> None:
+    reply = decode(world.sites["lyon"].handle_bytes(b"noise"))
+    assert isinstance(reply, Failed)
+    assert reply.code == "garbled"
+    assert world.sites["lyon"].handle(Refused("x")) == Refused("protocol")  # type: ignore[arg-type]
+    for message in (
+        Contribute("nobody", {}),
+        Continue("nobody", 2, {}),
+        Settle("nobody", 1, SITES),
+        Unmask("nobody", 1, {}),
+    ):
+        assert world.sites["lyon"].handle(message) == Refused("unknown_session")
+
+
+def test_a_conversation_out_of_order_is_refused(world: World) -> None:
+    lyon = world.sites["lyon"]
+    lyon.handle(world.open())
+    session = "0" * 32
+    assert lyon.handle(world.open()) == Refused("protocol")
+    assert lyon.handle(Continue(session, 1, {})) == Refused("protocol")
+    assert lyon.handle(Settle(session, 1, SITES)) == Refused("protocol")
+    assert lyon.handle(Unmask(session, 1, {})) == Refused("protocol")
+
+
+def test_a_site_tells_who_it_is(world: World) -> None:
+    reply = world.sites["lyon"].handle(Hello())
+    assert isinstance(reply, Present)
+    assert (reply.site, reply.release, reply.roster) == ("lyon", "rel-lyon", world.roster.digest)
+
+
+def test_nothing_of_a_single_site_is_on_the_wire(tmp_path: Path) -> None:
+    # A number that only one site has, as it would look in any plain encoding.
+    canary = 7_234_567_890_123
+
+    def secret(request: Mapping[str, object], broadcast: Broadcast, release: str) -> Blocks:
+        blocks = dict(compute(request, broadcast, release))
+        cells = blocks["cells"].values.copy()
+        cells[0] = canary
+        return {**blocks, "cells": Counts(cells)}
+
+    world = World(tmp_path, computing={"lyon": secret})
+    world.run()
+    wire = b"".join(
+        encode(message)
+        for step in (*world.sent, *world.received)
+        for message in step.values()
+        if not isinstance(message, Absent)
+    )
+    forms = [
+        canary.to_bytes(8, "little"),
+        canary.to_bytes(8, "big"),
+        (canary << 32).to_bytes(16, "little")[:8],
+        str(canary).encode(),
+        np.float64(canary).tobytes(),
+    ]
+    assert not any(form in wire for form in forms)
+    assert b"rel-lyon" in wire  # the search would find what is there
+
+
+def test_masked_vectors_of_equal_sites_differ_and_of_equal_queries_too(world: World) -> None:
+    world.run(state="one")
+    world.run(state="two")
+    vectors = [
+        reply.masked.tobytes()
+        for step in world.received
+        for reply in step.values()
+        if isinstance(reply, Contributed)
+    ]
+    assert len(vectors) == len(set(vectors)) == 10
+
+
+def test_a_site_reveals_one_share_per_site(world: World) -> None:
+    world.run()
+    revealed = [r for step in world.received for r in step.values() if isinstance(r, Revealed)]
+    assert len(revealed) == 5
+    assert all(len(share) == 33 for reply in revealed for share in reply.shares.values())
+
+
+def test_a_stranger_in_the_roster_of_the_coordinator_is_refused(world: World) -> None:
+    keys = dict(world.roster.sites) | {"mallory": b"\x05" * 32}
+    with pytest.raises(RefusedError, match="pinned another roster"):
+        world.run(roster=Roster(keys))
+
+
+def test_a_party_outside_its_own_roster_refuses(world: World, tmp_path: Path) -> None:
+    outsider = SiteParty(
+        "paris",
+        world.sites["lyon"]._identity,
+        world.roster,
+        CONSORTIUM,
+        tmp_path / "paris",
+        compute,
+        lambda: "rel-paris",
+    )
+    assert outsider.handle(world.open()) == Refused("roster_differs")
