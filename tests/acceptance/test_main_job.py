@@ -1,0 +1,189 @@
+"""The main job as a person types it: what comes out, what stays behind, and what must not leave."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from infra.demo.run import REQUESTS, Demo
+from infra.demo.synthesize import synthesize
+from infra.environments import ROOT, python
+from tests.acceptance.canaries import contents, found, harvest
+from transforms.release import verify
+from transforms.site import load_site
+
+
+PATIENTS = 80
+NAMES = sorted(path.stem for path in REQUESTS.glob("*.toml"))
+
+
+def run(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """Type `marmor demo run`."""
+    return subprocess.run(
+        [sys.executable, "-m", "infra.cli", "demo", "run", "--folder", str(folder), *options],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+
+
+def processes(folder: Path) -> list[str]:
+    """Return the command lines of processes that have to do with `folder`, this one left out."""
+    needle = str(folder).encode()
+    result = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (process / "cmdline").read_bytes()
+            told = command + (process / "environ").read_bytes()
+        except OSError:
+            continue
+        if needle in told and int(process.name) != os.getpid():
+            result.append(command.replace(b"\0", b" ").decode())
+    return result
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
+    """Run the main job once, from raw files to pictures."""
+    made = Demo(tmp_path_factory.mktemp("main-job") / "demo")
+    done = run(made.folder, "--patients", str(PATIENTS), "--json")
+    assert done.returncode == 0, done.stderr[-4000:]
+    told = json.loads(done.stdout)
+    assert len(told["results"]) == len(told["pictures"]) == 3
+    assert len(told["reports"]) == 5
+    return made
+
+
+def test_every_centre_has_an_intact_release(demo: Demo) -> None:
+    for folder in demo.site_folders:
+        verify(load_site(folder))
+
+
+def test_nothing_runs_any_more(demo: Demo) -> None:
+    assert processes(demo.folder) == []
+
+
+def test_each_question_has_a_result_with_provenance_and_pictures(demo: Demo) -> None:
+    current = {
+        load_site(folder).id: (folder / "CURRENT").read_text().strip()
+        for folder in demo.site_folders
+    }
+    for name in NAMES:
+        result = json.loads((demo.results / f"{name}.json").read_bytes())
+        assert result["provenance"]["releases"] == current
+        assert result["provenance"]["absent"] == result["provenance"]["refused"] == {}
+        assert (demo.results / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert "<svg" in (demo.results / f"{name}.svg").read_text("utf-8")
+
+
+def test_something_is_released_in_each_answer(demo: Demo) -> None:
+    """A demo in which everything is withheld would show nothing."""
+    crosstab = json.loads((demo.results / "crosstab.json").read_bytes())["data"]
+    assert crosstab["total"] > 0
+    curves = json.loads((demo.results / "kaplan_meier.json").read_bytes())["data"]["curves"]
+    assert any(len(curve["steps"]) >= 3 for curve in curves)
+    cells = json.loads((demo.results / "rate.json").read_bytes())["data"]["cells"]
+    assert sum(isinstance(cell["rate"], float) for cell in cells) >= 3
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_flower_gives_the_same_bytes_as_a_rehearsal(demo: Demo, name: str) -> None:
+    releases = [
+        str(folder / "releases" / (folder / "CURRENT").read_text().strip())
+        for folder in demo.site_folders
+    ]
+    arguments = ["query", "rehearse", str(REQUESTS / f"{name}.toml"), *releases, "--json"]
+    done = subprocess.run(
+        [str(python("federation")), "-m", "infra.cli", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.rstrip(b"\n") == (demo.results / f"{name}.json").read_bytes().rstrip(b"\n")
+
+
+def test_no_canary_is_found_outside_its_own_folder(demo: Demo) -> None:
+    """Airflow's logs and database, reports, gateway state, node logs, results: nothing."""
+    outside = [demo.airflow, demo.consortium, demo.results]
+    for folder in demo.site_folders:
+        site = load_site(folder)
+        outside += [site.reports, site.review, site.ledger, site.work / "node.log"]
+    for folder in demo.site_folders:
+        site = load_site(folder)
+        texts = harvest(site)
+        assert len(texts) > 50
+        others = [other for other in demo.site_folders if other != folder]
+        assert found(texts, contents([*outside])) == []
+        assert found(_ids(texts), contents([other / "inbox" for other in others])) == []
+
+
+def _ids(texts: frozenset[str]) -> frozenset[str]:
+    """Return the texts that only one centre can have: two centres share dates and variants."""
+    return frozenset(text for text in texts if text.startswith(("ULM-", "LYO", "Telefonat")))
+
+
+def test_the_search_would_find_one(demo: Demo, tmp_path: Path) -> None:
+    """In the centre's own folder, in a log, hidden in base64 and as eight bytes of a number."""
+    import base64
+    import struct
+
+    site = load_site(demo.sites / "ulm")
+    texts = harvest(site)
+    assert found(texts, contents([site.inbox]))
+    text = max(texts, key=len)
+    number = next(text for text in texts if text.replace(".", "").isdigit() and "." in text[1:4])
+    hidden = {
+        "log": b"2026-01-01 INFO " + text.encode() + b"\n",
+        "base64": base64.b64encode(b"x" + text.encode("utf-8") + b"yz"),
+        "number": b"\0" * 5 + struct.pack("<d", float(number)),
+    }
+    assert len({line.split(":")[0] for line in found(texts, hidden)}) == len(hidden)
+
+
+@pytest.fixture
+def started(tmp_path: Path) -> Iterator[tuple[Path, subprocess.Popen[str]]]:
+    """Start the main job in the background."""
+    folder = tmp_path / "demo"
+    arguments = ["demo", "run", "--folder", str(folder), "--patients", "20"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "infra.cli", *arguments],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        yield folder, process
+        process.kill()
+
+
+def test_ctrl_c_leaves_nothing_behind(started: tuple[Path, subprocess.Popen[str]]) -> None:
+    folder, process = started
+    deadline = time.monotonic() + 60
+    while not (folder / "airflow" / "airflow.json").exists() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    time.sleep(3)
+    assert processes(folder)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 130
+    assert processes(folder) == []
+
+
+def test_a_centre_that_cannot_be_read_stops_the_demo_and_leaves_nothing_behind(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "demo"
+    synthesize(sites=3, patients=20, seed=3, out=folder / "sites")
+    broken = next((folder / "sites" / "ulm" / "inbox").glob("*.csv"))
+    broken.write_bytes(bytes(range(256)) * 8)
+    done = run(folder, "--prepared")
+    assert done.returncode == 30, done.stderr
+    assert "ulm" in done.stderr
+    assert processes(folder) == []
