@@ -4,7 +4,6 @@ Arrow's parser does the work on the decoded text in memory, so no second copy of
 written anywhere. Row numbers are those a person sees when the file is opened in a spreadsheet.
 """
 
-import codecs
 import csv
 import io
 import re
@@ -30,6 +29,7 @@ from transforms.readers.relation import (
     some,
     store,
 )
+from transforms.readers.text_encoding import text_of
 
 
 __all__ = ["read", "read_part"]
@@ -37,19 +37,6 @@ __all__ = ["read", "read_part"]
 DELIMITERS = (";", ",", "\t", "|")
 DELIMITER_WORDS = {"tab": "\t", "\\t": "\t", "semicolon": ";", "comma": ",", "pipe": "|"}
 DELIMITER_NAMES = {"\t": "tab"}
-BYTE_ORDER_MARKS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
-BINARY = (
-    (b"PK\x03\x04", "a ZIP container, as Excel workbooks are", "excel"),
-    (b"\xd0\xcf\x11\xe0", "an old Excel workbook", "excel"),
-    (b"PAR1", "a Parquet file", "omop"),
-    (b"%PDF", "a PDF document", ""),
-    (b"\x1f\x8b", "gzip-compressed", ""),
-)
-CONTROL = re.compile("[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 BLANK_LINES = re.compile(r"(?m)^[ \t]+$")
 END = "\x1fend\x1f"  # control characters cannot come from a file: they are refused
 SEPARATOR_HINT = re.compile(r"sep=(.)\n")
@@ -95,100 +82,13 @@ def read_part(source: SourceLike, path: Path, name: str) -> tuple[Part, tuple[st
 
 
 def _text(source: SourceLike, data: bytes, name: str) -> _Text:
-    """Decode `data`, make its line ends uniform and settle the delimiter."""
-    encoding, notes = _encoding(source, data, name)
-    body = _decode(data, encoding, name).removeprefix("\ufeff")
-    body = BLANK_LINES.sub("", body.replace("\r\n", "\n").replace("\r", "\n"))
-    if CONTROL.search(body):
-        raise SourceError(_not_text(name, "binary data", ""))
+    """Decode `data` and settle the delimiter."""
+    body, notes = text_of(data, source.encoding, name)
+    body = BLANK_LINES.sub("", body)
     hint = SEPARATOR_HINT.match(body)
     body = body[hint.end() :] if hint else body
     delimiter, found = _delimiter(source, body, name, hint.group(1) if hint else "")
     return _Text(name, body, delimiter, (*notes, *found))
-
-
-def _encoding(source: SourceLike, data: bytes, name: str) -> tuple[str, tuple[str, ...]]:
-    """Return the declared encoding, or the detected one and a note that says so."""
-    marked = next((name_ for mark, name_ in BYTE_ORDER_MARKS if data.startswith(mark)), None)
-    if marked is None:
-        _refuse_binary(data, name)
-    if source.encoding:
-        return _declared_encoding(source, data, marked, name), ()
-    detected = marked or _guess(data, name)
-    if detected == "utf-8":
-        return detected, ()
-    return detected, (f"{name}: encoding {detected} was detected; declare it in 'encoding'",)
-
-
-def _declared_encoding(source: SourceLike, data: bytes, marked: str | None, name: str) -> str:
-    """Return the declared encoding; raise SourceError when the bytes show that it is another."""
-    try:
-        declared = codecs.lookup(source.encoding).name
-    except LookupError:
-        raise SourceError(
-            f"source {source.source}: unknown encoding '{source.encoding}'; "
-            "use utf-8, utf-16, cp1252 or iso-8859-15, or leave 'encoding' empty to detect it"
-        ) from None
-    actual = marked or _evident(data, declared)
-    if actual is None or actual[:6].rstrip("-") == declared[:6].rstrip("-"):
-        return marked or declared
-    raise SourceError(
-        f"{name}: encoding {source.encoding} is declared, but the file is {actual}; "
-        "correct 'encoding' in sheet 'sources', or letters with accents would be garbled"
-    )
-
-
-def _evident(data: bytes, declared: str) -> str | None:
-    """Return `utf-8` when the bytes leave no doubt of it and `declared` would garble them."""
-    telling = not data.isascii() or declared.startswith("utf-16")
-    return "utf-8" if telling and 0 not in data and _decodes(data, "utf-8") else None
-
-
-def _refuse_binary(data: bytes, name: str) -> None:
-    for mark, kind, reader in BINARY:
-        if data.startswith(mark):
-            raise SourceError(_not_text(name, kind, reader))
-
-
-def _not_text(name: str, kind: str, reader: str) -> str:
-    remedy = f"declare format {reader}, or" if reader else "please"
-    return f"{name}: delimited text was expected, but the file is {kind}; {remedy} export it as CSV"
-
-
-def _guess(data: bytes, name: str) -> str:
-    """Return the first encoding that fits: UTF-8, UTF-16 without mark (by its NULs), cp1252."""
-    nuls = data[:4096].count(0)
-    if nuls:
-        even = data[:4096:2].count(0)
-        guesses = ["utf-16-be" if even > nuls - even else "utf-16-le"]
-    else:
-        guesses = ["utf-8", "cp1252"]
-    fitting = next((guess for guess in guesses if _decodes(data, guess)), None)
-    if fitting is None:
-        raise SourceError(
-            f"{name}: the encoding cannot be told from the bytes; "
-            "declare it in column 'encoding' of sheet 'sources'"
-        )
-    return fitting
-
-
-def _decodes(data: bytes, encoding: str) -> bool:
-    try:
-        data.decode(encoding)
-    except UnicodeError:
-        return False
-    return True
-
-
-def _decode(data: bytes, encoding: str, name: str) -> str:
-    try:
-        return data.decode(encoding)
-    except UnicodeDecodeError as error:
-        row = data.count(b"\n", 0, error.start) + 1
-        raise SourceError(
-            f"{name}: line {row} holds bytes that are not {encoding}; "
-            "declare the file's own encoding, for example cp1252, in column 'encoding'"
-        ) from None
 
 
 def _delimiter(source: SourceLike, body: str, name: str, hint: str) -> tuple[str, tuple[str, ...]]:
@@ -201,6 +101,11 @@ def _delimiter(source: SourceLike, body: str, name: str, hint: str) -> tuple[str
     best = max(DELIMITERS, key=header.count)
     found = best if header.count(best) else ""
     declared = DELIMITER_WORDS.get(source.delimiter.strip().lower(), source.delimiter)
+    if len(declared) > 1:
+        raise SourceError(
+            f"source {source.source}: delimiter '{declared}' is more than one character; "
+            "use ; , | or tab in column 'delimiter'"
+        )
     if declared and declared not in header and found:
         raise SourceError(
             f"{name}: delimiter '{_shown(declared)}' is declared but the header row has none; "
@@ -245,9 +150,8 @@ def _header(source: SourceLike, text: _Text, line: str) -> tuple[str, ...]:
 def _rows(text: _Text, data: bytes, header: Sequence[str], header_row: int) -> Part:
     """Parse `data`, the bytes below the header, into a Part."""
     ragged: list[tuple[int, int]] = []
-    table = _parse(text, data, header, ragged) if data.strip() else None
-    found = (table.num_rows if table else 0) + len(ragged)
-    rows = _row_numbers(text, data, found) + header_row
+    table = _parse(text, data, header, ragged)
+    rows = _row_numbers(text, data, table.num_rows + len(ragged)) + header_row
     if ragged:
         numbers = [int(rows[index]) for index, _ in ragged]
         raise SourceError(
@@ -255,8 +159,7 @@ def _rows(text: _Text, data: bytes, header: Sequence[str], header_row: int) -> P
             f"{some(sorted({cells for _, cells in ragged}))}; put text that holds the delimiter "
             f"'{_shown(text.delimiter)}' or a line break in quotation marks, or correct 'delimiter'"
         )
-    values = table.columns if table else [pa.array([], pa.string())] * len(header)
-    return part(text.name, "", header, values, pa.array(rows))
+    return part(text.name, "", header, table.columns, pa.array(rows))
 
 
 def _parse(

@@ -143,6 +143,9 @@ SECRET = "Dupont"
         ({"a.csv": f"id;é\n{SECRET};2\n".encode("cp1252")}, {"encoding": "utf-8"}, "line 1 holds"),
         ({"a.csv": f"id;x\n{SECRET};2\n"}, {"encoding": "utf-16"}, "utf-16 is declared"),
         ({"a.csv": "id;x\n"}, {"encoding": "martian"}, "unknown encoding 'martian'"),
+        ({"a.csv": "id;x\n"}, {"encoding": "hex"}, "unknown encoding 'hex'"),
+        ({"a.csv": "id;10 €\n".encode("cp1252")}, {"encoding": "latin-1"}, "the file is cp1252"),
+        ({"a.csv": "id;;x\n"}, {"delimiter": ";;"}, "more than one character"),
         ({"a.csv": f"id,x\n{SECRET},2\n"}, {"header_row": 9}, "header_row 9.*2 rows"),
         ({"a.csv": "\n\nid,x\n1,2\n"}, {"header_row": 1}, "row 1 should hold the column names"),
         (
