@@ -109,8 +109,7 @@ def _queries(app: FastAPI, services: Services, who: Any) -> None:
         query = parse_request(await _body(request))
         started = time.perf_counter()
         result = await run_in_threadpool(services.answer, query)
-        content = result.to_json()
-        services.shelf.put(person.name, query, content)
+        content = services.shelf.put(person.name, result)
         seconds = time.perf_counter() - started
         _log.info("%s asked %s %s: %.3f s", person.name, query.analysis, query.digest, seconds)
         return Response(content, media_type="application/json")
@@ -124,7 +123,7 @@ def _queries(app: FastAPI, services: Services, who: Any) -> None:
     def one(digest: str, person: Annotated[Person, who]) -> Response:
         """Return one stored result, byte for byte; a prefix of 8 or more digits is enough."""
         if not re.fullmatch(r"[0-9a-f]{8,64}", digest):
-            raise RequestError("a query is named by 8 to 64 hexadecimal digits")
+            raise RequestError("a result is named by 8 to 64 hexadecimal digits")
         content = services.shelf.get(person.name, digest)
         if content is None:
             raise HTTPException(404, f"you have no result {digest}; list yours with GET /queries")

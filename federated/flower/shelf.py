@@ -1,29 +1,31 @@
-"""Where the gateway keeps results: one folder per analyst, one file per question."""
+"""Where the gateway keeps results: one folder per analyst, each file named by its own SHA-256."""
 
 import os
 from datetime import UTC, datetime
 from pathlib import Path
 
-from federated.request import Request
+from federated.results import Result
 
 
 __all__ = ["Shelf"]
 
 
 class Shelf:
-    """Results by analyst and request digest; an analyst sees only their own."""
+    """Results by analyst and digest; an analyst sees only their own, and nothing is replaced."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def put(self, analyst: str, request: Request, content: bytes) -> None:
-        """Keep a result; the same question on newer releases replaces the older answer."""
+    def put(self, analyst: str, result: Result) -> bytes:
+        """Keep a result and return its bytes."""
         folder = self._folder / analyst
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{request.digest}.{request.analysis}.json"
+        content = result.to_json()
+        path = folder / f"{result.digest}.json"
         temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
         temporary.write_bytes(content)
         temporary.replace(path)
+        return content
 
     def list(self, analyst: str) -> list[dict[str, str]]:
         """Return digest, analysis and time of each result, newest first."""
@@ -31,8 +33,8 @@ class Shelf:
         dated = sorted(((path.stat().st_mtime, path) for path in files), reverse=True)
         return [
             {
-                "digest": path.name.split(".")[0],
-                "analysis": path.name.split(".")[1],
+                "digest": path.stem,
+                "analysis": Result.from_json(path.read_bytes()).analysis,
                 "answered_at": datetime.fromtimestamp(time, UTC).isoformat(timespec="seconds"),
             }
             for time, path in dated
@@ -40,5 +42,5 @@ class Shelf:
 
     def get(self, analyst: str, digest: str) -> bytes | None:
         """Return the only result whose digest starts so; None when there is none, or several."""
-        found = list((self._folder / analyst).glob(f"{digest}*.json"))
+        found = [*(self._folder / analyst).glob(f"{digest}*.json")]
         return found[0].read_bytes() if len(found) == 1 else None

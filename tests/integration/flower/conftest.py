@@ -1,5 +1,7 @@
 """A real consortium on loopback: gateway and four nodes as processes, TLS and node keys on."""
 
+import hashlib
+import json
 import socket
 import subprocess
 import time
@@ -101,6 +103,9 @@ def make_site(folder: Path, name: str, rows: int = 60) -> Path:
     for view in DICTIONARY.views.values():
         columns = [_column(field, rows, generator) for field in view.fields]
         pq.write_table(pa.table(columns, schema=schema(view)), views / f"{view.name}.parquet")
+    digests = {p: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(views.iterdir())}
+    files = {f"views/{path.name}": {"sha256": digest} for path, digest in digests.items()}
+    (views.parent / "MANIFEST.json").write_text(json.dumps({"files": files}))
     (folder / "CURRENT").write_text(f"rel-{name}")
     return folder
 
