@@ -136,6 +136,8 @@ def _begun_later(p: Patients, _: Mapping[str, Any]) -> Array:
     """Patients of whom nothing is dated in the first two years of life."""
     early = p.person["birth"] + np.timedelta64(731, "D")
     fine = (p.person["diagnosed"] > early) & (p.person["first_contact"] > early)
+    # A birth in the middle of its year moves the age at diagnosis, not the age at onset.
+    fine &= years(p.person["birth"], p.person["diagnosed"]) > p.person["onset_age"] + 0.6
     young = p["fracture"]["date"] <= early[p["fracture"]["person"]]
     return np.array(fine & (p.person["group"] == "dominant") & ~_has_rows(p, p["fracture"], young))
 
