@@ -6,6 +6,8 @@ no file, no network, no extension, no Python variable, no change of setting. Onl
 in its messages.
 """
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -43,8 +45,9 @@ LOCKED: Mapping[str, str] = {
 class FrameError(Exception):
     """The rows cannot be had; `code` is one of a fixed set and tells nothing about the data.
 
-    Codes: view_missing, view_unreadable, view_differs (not the dictionary's columns), unknown_code
-    (a value outside the code list), query_failed.
+    Codes: view_missing, manifest_missing, view_changed (other bytes than the manifest's),
+    view_unreadable, view_differs (not the dictionary's columns), unknown_code (a value outside the
+    code list), query_failed.
     """
 
     def __init__(self, code: str) -> None:
@@ -70,16 +73,29 @@ def load_frame(
 
 
 def _read(path: Path, names: Sequence[str]) -> pa.Table:
-    """Read columns `names` of a Parquet file."""
-    if not path.is_file():
-        raise FrameError("view_missing")
+    """Read columns `names` of a Parquet file whose bytes are those of the release's manifest."""
     try:
-        with pq.ParquetFile(path) as file:
+        content = path.read_bytes()
+    except OSError:
+        raise FrameError("view_missing") from None
+    if hashlib.sha256(content).hexdigest() != _published(path):
+        raise FrameError("view_changed")
+    try:
+        with pq.ParquetFile(pa.BufferReader(content)) as file:
             if set(names) - set(file.schema_arrow.names):
                 raise FrameError("view_differs")
             return file.read(columns=list(names), use_threads=False)
-    except (pa.ArrowException, OSError):
+    except pa.ArrowException:
         raise FrameError("view_unreadable") from None
+
+
+def _published(path: Path) -> str:
+    """The SHA-256 under which the release's manifest lists the view at `path`."""
+    try:
+        manifest = json.loads((path.parent.parent / "MANIFEST.json").read_bytes())
+        return str(manifest["files"][f"views/{path.name}"]["sha256"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise FrameError("manifest_missing") from None
 
 
 def _plain(table: pa.Table, variables: Mapping[str, Variable]) -> pa.Table:

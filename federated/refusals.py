@@ -25,6 +25,8 @@ RULES: Mapping[str, str] = {
 FAILURES: Mapping[str, str] = {
     "garbled": "the site could not read the message",
     "view_missing": "the release lacks the analysis view",
+    "manifest_missing": "the release has no manifest; run `marmor site verify` at the site",
+    "view_changed": "the release was changed after publication; run `marmor site verify` there",
     "view_unreadable": "the analysis view cannot be read; verify the release",
     "view_differs": "the analysis view does not have the dictionary's columns",
     "unknown_code": "the analysis view holds a value outside its code list",

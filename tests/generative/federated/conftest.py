@@ -1,5 +1,7 @@
 """Small releases made of random rows, one Parquet file per analysis view."""
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -26,6 +28,11 @@ def write_release() -> Callable[[Path, Mapping[str, Columns]], Path]:
         for name, columns in views.items():
             table = pa.table(dict(columns), schema=schema(DICTIONARY.views[name]))
             pq.write_table(table, release / "views" / f"{name}.parquet")
+        files = {
+            f"views/{path.name}": {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+            for path in (release / "views").iterdir()
+        }
+        (release / "MANIFEST.json").write_text(json.dumps({"files": files}), encoding="utf-8")
         return release
 
     return write

@@ -1,5 +1,6 @@
 """Rehearsals on release folders: which are accepted, and what the gate leaves of an answer."""
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -54,13 +55,16 @@ def test_a_folder_that_is_no_release_is_named(tmp_path: Path) -> None:
         rehearse(CROSSTAB, {"lyon": tmp_path})
 
 
-def test_a_release_with_a_broken_view_is_a_failed_site(
+def test_a_release_with_a_changed_byte_is_a_failed_site(
     consortium: Mapping[str, Path], tmp_path: Path
 ) -> None:
     broken = tmp_path / "ulm" / "releases" / "rel-2"
-    (broken / "views").mkdir(parents=True)
-    (broken / "views" / "person.parquet").write_bytes(b"not Parquet")
+    shutil.copytree(consortium["lyon"], broken)
+    view = broken / "views" / "person.parquet"
+    content = bytearray(view.read_bytes())
+    content[len(content) // 2] ^= 1
+    view.write_bytes(bytes(content))
     result = rehearse(CROSSTAB, {**consortium, "ulm": broken})
-    assert result.provenance["failed"] == {"ulm": "view_unreadable"}
-    with pytest.raises(SiteDownError, match="ulm: failed, the analysis view cannot be read"):
+    assert result.provenance["failed"] == {"ulm": "view_changed"}
+    with pytest.raises(SiteDownError, match="ulm: failed, the release was changed"):
         rehearse(CROSSTAB, dict.fromkeys(("ulm", "lyon", "odense"), broken) | {})
