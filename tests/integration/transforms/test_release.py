@@ -143,6 +143,7 @@ def test_what_cannot_be_published_is_refused(centre: Centre) -> None:
 
 WORKER = """
 import datetime, sys
+from pathlib import Path
 from transforms.site import load_site
 from transforms.collect import collect
 from transforms.harmonize import harmonize
