@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from fnmatch import fnmatch
 from typing import Any
 
@@ -221,12 +221,12 @@ def _both(table: str, field: str) -> str:
 def _fired(
     connection: duckdb.DuckDBPyConnection, relation: str, *, files: bool = False
 ) -> tuple[Fired, ...]:
-    """Count the rows of `rejects` or `flags` by rule, table, field and, if asked, file."""
+    """Count the rows of `rejects` or `flags` by rule, table, field, remedy and, if asked, file."""
     source = "concat_ws(chr(9), source_file, coalesce(source_sheet, ''))" if files else "''"
     query = f"""
-        select rule, severity, "table", coalesce(field, ''), count(*), any_value(remedy), {source}
+        select rule, severity, "table", coalesce(field, ''), count(*), remedy, {source}
         from {identifier(relation)}
-        group by all order by 5 desc, 1, 3, 4, 7
+        group by all order by 5 desc, 1, 3, 4, 6, 7
     """  # noqa: S608 - quoted
     return tuple(
         Fired(rule, severity, table, field, rows, remedy, place, STATEMENTS.get(rule, ""))
@@ -251,7 +251,7 @@ def _by_source(fired: Iterable[Fired], places: Sequence[Source]) -> tuple[Fired,
         key = replace(one, rows=0, source=_source_of(one.source, places))
         counts[key] = counts.get(key, 0) + one.rows
     merged = [replace(key, rows=rows) for key, rows in counts.items()]
-    return tuple(sorted(merged, key=lambda one: (-one.rows, one.rule, one.table, one.field)))
+    return tuple(sorted(merged, key=lambda one: (-one.rows, *map(str, astuple(one)))))
 
 
 def _source_of(place: str, sources: Sequence[Source]) -> str:

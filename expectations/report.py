@@ -62,6 +62,7 @@ def render(document: Mapping[str, Any]) -> str:
         coverage=_coverage(document["fields"]),
         expectations=_by_table(document["expectations"]),
         rules=_rules(document),
+        rejects=_rejects(document),
         converted=[one for one in document["units"] if one["status"] == "converted"],
         totals=_totals(document),
         criterion_labels=CRITERIA,
@@ -155,16 +156,27 @@ def _coverage(fields: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _rules(document: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Add up rejects and flags by rule, most frequent first."""
+    """Add up rejects and flags by rule: where each fired and what to do; rejecting ones first."""
     rules: dict[tuple[str, str], dict[str, Any]] = {}
     for one in (*document["rejects"], *document["flags"]):
         key = (one["rule"], one["severity"])
-        rule = rules.setdefault(key, {**one, "rows": 0, "where": []})
+        rule = rules.setdefault(key, {**one, "rows": 0, "where": {}, "remedies": {}})
         rule["rows"] += one["rows"]
         where = f"{one['table']}.{one['field']}" if one["field"] else one["table"]
-        if where not in rule["where"]:
-            rule["where"].append(where)
+        rule["where"].setdefault(where)
+        rule["remedies"].setdefault(one["remedy"])
     return sorted(rules.values(), key=lambda one: (one["severity"] != "hard", -one["rows"]))
+
+
+def _rejects(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Add up rejects by source, table, field and rule, most rows first."""
+    sums: dict[tuple[str, ...], int] = {}
+    for one in document["rejects"]:
+        key = (one["source"], one["table"], one["field"], one["rule"])
+        sums[key] = sums.get(key, 0) + one["rows"]
+    names = ("source", "table", "field", "rule")
+    ordered = sorted(sums.items(), key=lambda item: (-item[1], item[0]))
+    return [{**dict(zip(names, key, strict=True)), "rows": rows} for key, rows in ordered]
 
 
 def _totals(document: Mapping[str, Any]) -> dict[str, int]:

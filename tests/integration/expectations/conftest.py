@@ -89,6 +89,7 @@ def harmonised(tmp_path: Path) -> Callable[..., Site]:
         changes: Mapping[str, Change] = {},
         rejects: Sequence[Mapping[str, Any]] = (),
         flags: Iterable[Mapping[str, Any]] = (),
+        not_collected: Sequence[str] = (),
         run_id: str = "run-000000000001",
     ) -> Site:
         folder = tmp_path / "lyon"
@@ -103,7 +104,11 @@ def harmonised(tmp_path: Path) -> Callable[..., Site]:
         pq.write_table(pa.Table.from_pylist(list(rejects), REJECTS), work / "rejects.parquet")
         pq.write_table(pa.Table.from_pylist(list(flags), FLAGS), work / "flags.parquet")
         coverage = [
-            {"table": name, "field": field, "mapped": "mapped"}
+            {
+                "table": name,
+                "field": field,
+                "mapped": "not collected" if f"{name}.{field}" in not_collected else "mapped",
+            }
             for name, table in DICTIONARY.tables.items()
             for field in table.field_names
         ]

@@ -88,6 +88,7 @@ FAULTS = [
     ("imaging_bmd", "z_score", -2.0, 9, {"P60": 9}),
     ("hsct", "hsct_date", date(1900, 1, 1), 1, {"P70": 1}),
     ("death_followup", "vital_status", "dead", 60, {}),
+    ("death_followup", "death_date", None, 31, {"P80": 31, "death_followup.death_date.filled": 31}),
 ]
 
 
@@ -143,6 +144,19 @@ def test_a_row_rejected_for_a_mandatory_field_counts_as_a_cell_not_filled(
     filled = next(one for one in outcome.criteria if one.name == "mandatory_completeness")
     cells = sum(one["rows"] for one in document(site)["fields"] if one["obligation"] == "mandatory")
     assert filled.value == pytest.approx(cells / (cells + 2), abs=1e-6)
+
+
+def test_a_mandatory_field_declared_not_collected_is_a_warning(
+    harmonised: Callable[..., Site],
+) -> None:
+    changes = {"diagnosis": put("dx_status", None, 60)}
+    site = harmonised(changes, not_collected=["diagnosis.dx_status"])
+    outcome = validate(site, RUN)
+    (finding,) = [one for one in document(site)["expectations"] if not one["passed"]]
+    assert (finding["id"], finding["severity"]) == ("diagnosis.dx_status.filled", "warning")
+    assert outcome.verdict == "passed"
+    filled = next(one for one in outcome.criteria if one.name == "mandatory_completeness")
+    assert filled.value < 1, "it still counts as missing"
 
 
 def test_an_unfinished_run_is_named_with_what_is_missing(harmonised: Callable[..., Site]) -> None:
