@@ -24,6 +24,8 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+from infra.site.sqlite import audit_off_the_event_loop
+
 
 __all__ = ["COMPONENTS", "PRELOADED", "main", "started_at"]
 
@@ -116,6 +118,8 @@ def _run(name: str, home: Path) -> NoReturn:
         _redirect(home / "logs" / "components" / f"{name}.log")
         if name == "scheduler":
             _preload()
+        if name == "api-server":
+            audit_off_the_event_loop()
         sys.argv = ["airflow", *COMPONENTS[name]]
         importlib.import_module("airflow.__main__").main()
         code = 0

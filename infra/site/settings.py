@@ -112,7 +112,18 @@ def environment(
         "AIRFLOW__API__BASE_URL": address,
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{address}/execution/",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(_password_file(home)),
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database_url or f"sqlite:///{home}/airflow.db",
+        **_database(home, database_url),
+    }
+
+
+def _database(home: Path, url: str | None) -> dict[str, str]:
+    """Return where the metadata is, and for SQLite how long a writer waits for another one."""
+    if url:
+        return {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": url}
+    return {
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONNECT_ARGS": "infra.site.sqlite.CONNECT_ARGUMENTS",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONNECT_ARGS_ASYNC": "infra.site.sqlite.CONNECT_ARGUMENTS",
     }
 
 
