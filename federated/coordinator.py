@@ -17,6 +17,7 @@ import importlib.metadata
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
@@ -127,7 +128,7 @@ def run(
         RefusedError,
         disclosure.table_problems(request.definition.table(request.design), policy),
     )
-    store, ledger = ResultStore(state / "results"), Ledger(state / "ledger")
+    store, ledger = ResultStore(state / "results"), _ledger(state / "ledger")
     missing = _Missing()
     for _ in range(MOST_ATTEMPTS):
         query = _open(request, roster, policy, ask, timeout, missing)
@@ -146,6 +147,12 @@ def run(
         store.put(key, result)
         return result
     raise missing.error(len(roster.sites) - len(missing.sites()), _minimum(request, policy))
+
+
+@lru_cache(maxsize=8)
+def _ledger(folder: Path) -> Ledger:
+    """The coordinator's ledger, kept open so that it is not read anew for every query."""
+    return Ledger(folder)
 
 
 def _open(

@@ -36,6 +36,7 @@ STYLE = {
     "hatch.linewidth": 0.6,
     "hatch.color": "#a6a6a6",
 }
+LONGEST_FOREST = 20
 SUFFIXES = (".png", ".svg")
 
 Json = Mapping[str, Any]
@@ -74,11 +75,20 @@ def _curves(result: Result) -> Figure:
         axes.plot([], [], "s", markerfacecolor="white", markeredgecolor=GREY, label=note)
     if shown:
         axes.legend(frameon=False, fontsize=9, loc="upper right")
-    if hidden:
-        text = "Too few events to show: " + "; ".join(hidden)
-        axes.text(0.01, 0.02, text, transform=axes.transAxes, fontsize=8, color=GREY, wrap=True)
     _at_risk(table, shown, axes.get_xticks(), end)
     table.set_xlabel(f"{data['time']['label']} ({unit})" if unit else data["time"]["label"])
+    if hidden:
+        note = _wrapped("Too few events to show: " + "; ".join(hidden), 110)
+        table.annotate(
+            note,
+            (0, 0),
+            (0, -38),
+            "axes fraction",
+            "offset points",
+            fontsize=8,
+            color=GREY,
+            va="top",
+        )
     return figure
 
 
@@ -195,22 +205,25 @@ def _bars(data: Json) -> Figure:
 
 
 def _rates(result: Result) -> Figure:
-    """A forest of rates with exact limits; a withheld cell keeps its row."""
+    """A forest of rates with exact limits; in a long one, withheld cells are counted instead."""
     data = result.data
-    names, cells = _row_names(data["variables"]), data["cells"]
-    height = 1.9 + 0.36 * len(cells)
-    figure = Figure(figsize=(9, height))
+    rows = list(zip(_row_names(data["variables"]), data["cells"], strict=True))
+    shown = [row for row in rows if not isinstance(row[1]["rate"], Mapping)]
+    hidden = len(rows) - len(shown) if len(rows) > LONGEST_FOREST else 0
+    rows = shown if hidden else rows
+    height, width = 2.1 + 0.36 * len(rows), 7.5 + 0.065 * max((len(n) for n, _ in rows), default=0)
+    figure = Figure(figsize=(width, height))
     figure.set_layout_engine("constrained", rect=(0, 0.3 / height, 1, 1 - 0.3 / height))
     axes = figure.subplots()
-    uppers = [cell["upper"] for cell in cells if isinstance(cell["upper"], int | float)]
-    largest = max(uppers, default=1.0)
-    for y, cell in enumerate(cells):
+    largest = max((cell["upper"] or 0 for _, cell in shown), default=1.0)
+    for y, (_, cell) in enumerate(rows):
         _rate(axes, y, cell, largest)
-    axes.set_yticks(range(len(names)), names)
-    axes.set(xlim=(0, largest * 1.55), ylim=(len(cells) - 0.4, -0.8))
+    axes.set_yticks(range(len(rows)), [name for name, _ in rows])
+    axes.set(xlim=(0, largest * 1.55), ylim=(len(rows) - 0.4, -0.8))
     axes.set_xticks([tick for tick in axes.get_xticks() if tick <= largest * 1.05])
-    axes.set_xlabel(f"Fractures per {data['per']:g} patient-years, "
-                    f"{100 * data['confidence']:g} % exact Poisson limits")  # fmt: skip
+    limits = f"{100 * data['confidence']:g} % exact Poisson limits"
+    note = f"\n{hidden} further cells are withheld" if hidden else ""
+    axes.set_xlabel(f"Fractures per {data['per']:g} patient-years, {limits}{note}")
     axes.grid(axis="x", color=LIGHT, linewidth=0.6)
     axes.set_axisbelow(True)
     return figure
