@@ -3,8 +3,11 @@
     reports/<run>/validation.json ──▶ review ──▶ review/<run>.json ──▶ the release's manifest
 
 A run whose acceptance criteria all hold passes by itself. Any other waits until a person accepts
-it or sends it back. A decision carries the SHA-256 of the validation it was taken on; when that
-changes, the decision no longer counts and is put aside under `review/superseded/`.
+it or sends it back. A run takes the whole inbox, so once a later one was accepted there is nothing
+left to decide about those before it.
+
+A decision carries the SHA-256 of the validation it was taken on; when that changes, the decision
+no longer counts and is put aside under `review/superseded/`.
 
 Nothing here imports Great Expectations, so that asking what waits takes no time.
 """
@@ -59,13 +62,14 @@ class Decision:
 def review(site: Site, run_id: str, now: datetime | None = None) -> Decision | None:
     """Return the decision on a run, taking it when the acceptance criteria hold.
 
-    None means that the run waits for a person. Raises ReviewError when the run was sent back or
-    has no validation.
+    None means that the run waits for a person. Raises ReviewError when the run was sent back, was
+    superseded by a later one, or has no validation.
     """
     taken = decision(site, run_id)
     if taken is not None:
         return _not_sent_back(site, taken)
     validation, digest = _validation(site, run_id)
+    _refuse_superseded(site, run_id)
     if validation["verdict"] != "passed":
         return None
     why = "; ".join(criterion["statement"] for criterion in validation["criteria"])
@@ -75,7 +79,8 @@ def review(site: Site, run_id: str, now: datetime | None = None) -> Decision | N
 def accept(site: Site, run_id: str, by: str, reason: str, now: datetime | None = None) -> Decision:
     """Let a waiting run become a release.
 
-    Raises ReviewError when the run is unknown or decided already, or name or reason is empty.
+    Raises ReviewError when the run is unknown, superseded or decided already, or name or reason
+    is empty.
     """
     return _decide(site, run_id, "accepted", by, reason, now)
 
@@ -83,13 +88,14 @@ def accept(site: Site, run_id: str, by: str, reason: str, now: datetime | None =
 def reject(site: Site, run_id: str, by: str, reason: str, now: datetime | None = None) -> Decision:
     """Send a waiting run back: it never becomes a release, and the last good one stays.
 
-    Raises ReviewError when the run is unknown or decided already, or name or reason is empty.
+    Raises ReviewError when the run is unknown, superseded or decided already, or name or reason
+    is empty.
     """
     return _decide(site, run_id, "rejected", by, reason, now)
 
 
 def waiting(site: Site) -> tuple[str, ...]:
-    """Return the runs that were validated and have no decision, oldest validation first."""
+    """Return the runs that a person has to decide about, oldest validation first."""
     reports = sorted(
         site.reports.glob("*/validation.json"), key=lambda path: (path.stat().st_mtime_ns, path)
     )
@@ -133,8 +139,32 @@ def publish_reviewed(site: Site, run_id: str) -> str:
 
 
 def _waits(site: Site, run_id: str) -> bool:
-    """Return whether a validated run has no decision and does not pass by itself."""
-    return decision(site, run_id) is None and _validation(site, run_id)[0]["verdict"] != "passed"
+    """Return whether a validated run needs a decision that nobody has taken."""
+    return (
+        _validation(site, run_id)[0]["verdict"] != "passed"
+        and decision(site, run_id) is None
+        and _successor(site, run_id) is None
+    )
+
+
+def _successor(site: Site, run_id: str) -> Decision | None:
+    """Return the acceptance of a run that was validated after this one, or None."""
+    validated = {
+        path.parent.name: path.stat().st_mtime_ns for path in site.reports.glob("*/validation.json")
+    }
+    later = (run for run, when in validated.items() if when > validated[run_id])
+    taken = (decision(site, run) for run in later)
+    return next((one for one in taken if one and one.outcome == "accepted"), None)
+
+
+def _refuse_superseded(site: Site, run_id: str) -> None:
+    """Raise ReviewError when a later run of the same inbox was accepted."""
+    later = _successor(site, run_id)
+    if later is not None:
+        raise ReviewError(
+            f"{site.id}: run {run_id} was superseded by {later.run_id}, accepted by {later.who} on "
+            f"{later.when}; there is nothing to decide"
+        )
 
 
 def _decide(
@@ -152,6 +182,7 @@ def _decide(
     taken = decision(site, run_id)
     if taken is not None:
         raise _already_decided(site, taken)
+    _refuse_superseded(site, run_id)
     made = Decision(run_id, outcome, by.strip(), _utc(now), reason.strip(), digest)
     return _record(site, made)
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -29,6 +30,8 @@ def validated(site: Site, run_id: str, verdict: str, note: str = "") -> str:
     criteria = [{"statement": "2.0% of the rows were rejected, at most 10.0% may be"}]
     content = json.dumps({"verdict": verdict, "criteria": criteria, "note": note})
     path.write_text(content, encoding="utf-8")
+    seconds = len(list(site.reports.iterdir()))  # each run is validated a second after the other
+    os.utime(path, (seconds, seconds))
     return hashlib.sha256(content.encode()).hexdigest()
 
 
@@ -55,12 +58,31 @@ def test_asking_again_does_not_decide_again(site: Site) -> None:
 
 
 def test_any_other_run_waits(site: Site) -> None:
-    validated(site, "run-1", "needs_review")
-    validated(site, "run-2", "passed")
-    validated(site, "run-3", "needs_review")
+    for run_id, verdict in (
+        ("run-1", "needs_review"),
+        ("run-2", "passed"),
+        ("run-3", "needs_review"),
+    ):
+        validated(site, run_id, verdict)
     assert review(site, "run-1") is None
     assert not (site.review / "run-1.json").exists()
-    assert set(waiting(site)) == {"run-1", "run-3"}
+    assert waiting(site) == ("run-1", "run-3")
+
+
+def test_a_run_is_superseded_when_a_later_one_is_accepted(site: Site) -> None:
+    for run_id, verdict in (
+        ("run-1", "needs_review"),
+        ("run-2", "passed"),
+        ("run-3", "needs_review"),
+    ):
+        validated(site, run_id, verdict)
+    review(site, "run-2", now=NOW)
+    assert waiting(site) == ("run-3",)
+    for ask in (review, lambda *run: accept(*run, by="Dr. Roche", reason="because")):
+        with pytest.raises(
+            ReviewError, match="superseded by run-2, accepted by acceptance criteria"
+        ):
+            ask(site, "run-1")
 
 
 def test_a_person_accepts_with_a_name_and_a_reason(site: Site) -> None:
