@@ -34,7 +34,7 @@ from federated.analysis import (
 from federated.statistics import Blocks, Broadcast, Counts, Frame, Shape, Shapes, tally_codes
 
 
-__all__ = ["ANALYSIS", "Crosstab", "chi_squared"]
+__all__ = ["ANALYSIS", "Crosstab", "chi_squared", "combine", "design", "shapes", "site"]
 
 MOST_VARIABLES = 3
 SMALL_EXPECTED = 5

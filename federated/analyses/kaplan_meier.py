@@ -40,7 +40,7 @@ from federated.analysis import (
 from federated.statistics import Blocks, Broadcast, Counts, Frame, Shape, Shapes, tally_codes
 
 
-__all__ = ["ANALYSIS", "GRIDS", "KaplanMeier", "estimate"]
+__all__ = ["ANALYSIS", "GRIDS", "KaplanMeier", "combine", "design", "estimate", "shapes", "site"]
 
 HORIZON = 100.0
 NARROWEST_STEP = 0.25  # three months; a finer grid lets single events stand alone in a bin

@@ -36,7 +36,7 @@ from federated.analysis import (
 from federated.statistics import Blocks, Broadcast, Counts, Frame, Shape, Shapes, Sums, tally_codes
 
 
-__all__ = ["ANALYSIS", "Rate", "garwood"]
+__all__ = ["ANALYSIS", "Rate", "combine", "design", "garwood", "shapes", "site"]
 
 BAND, EVENTS, TIME = "age_band", "fracture_count", "person_years"
 PER = 100.0
