@@ -14,17 +14,20 @@ from transforms.errors import SetupError
 
 __all__ = ["end_processes", "running", "start_process"]
 
+_children: dict[int, subprocess.Popen[bytes]] = {}  # ours: to be kept while they run, then reaped
+
 GRACE = 5.0
 """Seconds that a process has to end by itself after SIGTERM."""
 
 
 def start_process(
     command: Sequence[str], *, log: Path, record: Path, env: Mapping[str, str], tied: bool
-) -> subprocess.Popen[bytes]:
-    """Start `command` in a session of its own, output to `log`, its identity in `record`.
+) -> int:
+    """Start `command` in a session of its own and return its process id.
 
-    With `tied` its standard input is a pipe from this process: it ends when we do, or when the
-    returned object's `stdin` is closed. Raises SetupError when `record` names a running process.
+    Its output goes to the file `log`, its identity to `record`. With `tied` its standard input is
+    a pipe from this process, so that it ends when we do, however we end. Raises SetupError when
+    `record` names a running process.
     """
     if (pid := running(record)) is not None:
         raise SetupError(f"runs already as process {pid}; stop it first ({record})")
@@ -39,8 +42,9 @@ def start_process(
             env={**os.environ, **env},
             start_new_session=True,
         )
+    _children[process.pid] = process
     record.write_text(json.dumps({"pid": process.pid, "started": _started(process.pid)}))
-    return process
+    return process.pid
 
 
 def running(record: Path) -> int | None:
@@ -68,9 +72,18 @@ def end_processes(*records: Path) -> list[bool]:
     while any(map(running, records)) and time.monotonic() < deadline:
         time.sleep(0.01)
     _signal(map(running, records), signal.SIGKILL)
-    for record in records:
+    for record, pid in found.items():
         record.unlink(missing_ok=True)
+        _reap(pid)
     return [pid is not None for pid in found.values()]
+
+
+def _reap(pid: int | None) -> None:
+    """Let go of a process that we have started ourselves."""
+    if pid is not None and (child := _children.pop(pid, None)) is not None:
+        child.wait(GRACE)
+        if child.stdin is not None:
+            child.stdin.close()
 
 
 def _signal(pids: Iterable[int | None], number: signal.Signals) -> None:

@@ -2,7 +2,6 @@
 
 import socket
 import ssl
-import subprocess
 import time
 import urllib.error
 import urllib.request
@@ -37,18 +36,19 @@ class Status:
     log: Path
 
 
-def start(folder: Path, *, tied: bool = False) -> subprocess.Popen[bytes]:
-    """Start the gateway of the consortium in `folder` and return once it answers.
+def start(folder: Path, *, tied: bool = False) -> int:
+    """Start the gateway of the consortium in `folder`; return its process id once it answers.
 
-    With `tied` it ends with this process (keep the returned object). Raises SetupError when it runs
-    already, its port is taken or it ends at once; the message ends with the log's last line.
+    With `tied` it ends with this process. Raises ConsortiumError when no site is enrolled,
+    SetupError when it runs already, its port is taken or it ends at once; then the message ends
+    with the log's last line.
     """
     consortium = load_consortium(folder)
     if not load_roster(consortium.roster).sites:
         raise ConsortiumError(f"{folder}: no site is enrolled; use `marmor consortium enroll`")
     if running(consortium.process) is None:
         _check_port(consortium)
-    process = start_process(
+    pid = start_process(
         _command("gateway", "--folder", consortium.folder),
         log=consortium.log,
         record=consortium.process,
@@ -56,11 +56,11 @@ def start(folder: Path, *, tied: bool = False) -> subprocess.Popen[bytes]:
         tied=tied,
     )
     try:
-        _await_health(consortium, process)
+        _await_health(consortium)
     except BaseException:
         end_processes(consortium.process)
         raise
-    return process
+    return pid
 
 
 def stop(folder: Path, sites: Sequence[Path] = ()) -> bool:
@@ -83,10 +83,11 @@ def status(folder: Path) -> Status:
     return Status(consortium.url, pid, sites, consortium.log)
 
 
-def start_node(folder: Path, *, tied: bool = False) -> subprocess.Popen[bytes]:
-    """Start the node of the site in `folder`; it connects by itself and keeps trying.
+def start_node(folder: Path, *, tied: bool = False) -> int:
+    """Start the node of the site in `folder`; return its process id.
 
-    Raises ConsortiumError when the site's keys do not fit, SetupError when the node runs already.
+    It connects by itself and keeps trying; with `tied` it ends with this process. Raises
+    ConsortiumError when the site's keys do not fit, SetupError when the node runs already.
     """
     site = load_site(folder)
     load_membership(site.keys)
@@ -134,12 +135,12 @@ def _check_port(consortium: Consortium) -> None:
             ) from None
 
 
-def _await_health(consortium: Consortium, process: subprocess.Popen[bytes]) -> None:
+def _await_health(consortium: Consortium) -> None:
     """Return when the gateway answers; raise SetupError when it ends or takes too long."""
     trust = ssl.create_default_context(cafile=str(consortium.ca))
     url = f"{consortium.url}/marmor/v1/health"
     deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline and process.poll() is None:
+    while time.monotonic() < deadline and running(consortium.process) is not None:
         try:
             with urllib.request.urlopen(url, timeout=2, context=trust):  # noqa: S310 - https only
                 return

@@ -2,11 +2,11 @@
 
 import hashlib
 import json
+import os
 import socket
-import subprocess
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +39,6 @@ class Running:
 
     folder: Path
     sites: dict[str, Path]
-    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     @property
     def url(self) -> str:
@@ -67,17 +66,17 @@ class Running:
         self.start_node(name)
 
     def start_node(self, name: str) -> None:
-        self.processes.append(consortium.start_node(self.sites[name], tied=True))
+        consortium.start_node(self.sites[name], tied=True)
 
     def start_gateway(self) -> None:
-        self.processes.append(consortium.start(self.folder, tied=True))
+        consortium.start(self.folder, tied=True)
 
     def close(self) -> None:
         consortium.stop(self.folder, list(self.sites.values()))
-        for process in self.processes:
-            assert process.stdin is not None
-            process.stdin.close()
-            process.wait(10)
+
+    def await_end(self, pid: int) -> None:
+        """Return when process `pid`, a child of ours, has ended."""
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
 
     def await_online(self, count: int, seconds: float = 20.0) -> None:
         """Return when exactly `count` nodes are connected."""
