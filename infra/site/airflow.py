@@ -120,7 +120,7 @@ class AirflowStack:
             self._detached = True
 
     def wait_ready(
-        self, timeout: float = 90, on_progress: Callable[[dict[str, str]], None] | None = None
+        self, timeout: float = 180, on_progress: Callable[[dict[str, str]], None] | None = None
     ) -> None:
         """Wait until every component is healthy and every site's DAG is read.
 
@@ -169,7 +169,7 @@ class AirflowStack:
         self,
         runs: Iterable[Run],
         on_progress: Callable[[Sequence[RunProgress]], None] | None = None,
-        timeout: float = 600,
+        timeout: float = 1800,
     ) -> tuple[RunProgress, ...]:
         """Follow `runs` until each has finished or waits for a reviewer."""
         return self.client.wait(runs, on_progress, timeout)

@@ -144,7 +144,7 @@ class AirflowClient:
         self,
         runs: Iterable[Run],
         on_progress: Callable[[Sequence[RunProgress]], None] | None = None,
-        timeout: float = 600,
+        timeout: float = 1800,
     ) -> tuple[RunProgress, ...]:
         """Follow `runs` until each has finished or waits for a reviewer; return where they are.
 
