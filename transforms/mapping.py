@@ -326,27 +326,26 @@ def _read_csv(path: Path) -> _Sheet:
 
 def _read_workbook(path: Path) -> dict[str, _Sheet]:
     """Read the four sheets of an Excel workbook; formulas are taken as their stored results."""
-    from openpyxl import load_workbook  # only at a site; the federation imports this module too
+    from python_calamine import CalamineWorkbook  # only at a site
 
     try:
-        book = load_workbook(path, read_only=True, data_only=True)
-    except Exception as error:  # a broken workbook raises whatever its broken part raises
+        with CalamineWorkbook.from_path(path) as book:
+            there = [name for name in SHEETS if name in book.sheet_names]
+            cells = {
+                name: book.get_sheet_by_name(name).to_python(skip_empty_area=False)
+                for name in there
+            }
+    except Exception as error:  # calamine's errors have no common base
         raise MappingError(
             f"{path.name}: not a readable Excel workbook ({type(error).__name__}); "
             "save it again as .xlsx"
         ) from None
-    try:
-        missing = [name for name in SHEETS if name not in book.sheetnames]
-        raise_all(MappingError, [f"{path.name}: the sheet {name} is missing" for name in missing])
-        return {
-            name: _sheet(
-                f"{path.name}, sheet {name}",
-                ([_text(cell) for cell in row] for row in book[name].iter_rows(values_only=True)),
-            )
-            for name in SHEETS
-        }
-    finally:
-        book.close()
+    missing = [name for name in SHEETS if name not in cells]
+    raise_all(MappingError, [f"{path.name}: the sheet {name} is missing" for name in missing])
+    return {
+        name: _sheet(f"{path.name}, sheet {name}", ([_text(cell) for cell in row] for row in rows))
+        for name, rows in cells.items()
+    }
 
 
 def _text(cell: object) -> str:
