@@ -26,7 +26,16 @@ from transforms.site import Site
 from transforms.sql import identifier
 
 
-__all__ = ["Evidence", "FieldCount", "Fired", "TableCount", "UnitCount", "gather"]
+__all__ = [
+    "Evidence",
+    "FieldCount",
+    "Fired",
+    "NotHeld",
+    "SourceCount",
+    "TableCount",
+    "UnitCount",
+    "gather",
+]
 
 _PROVENANCE = {field.name for field in PROVENANCE}
 
