@@ -6,92 +6,24 @@ from pathlib import Path
 
 import numpy as np
 
-from infra.demo.centre import Centre, one_per_patient, statuses, turn, visits_of
+from infra.demo.centre import one_per_patient, statuses, visits_of
 from infra.demo.columns import Array, Columns, Patients
 from infra.demo.findings import FINDINGS
-from infra.demo.mapping_book import MappingBook
 from infra.demo.raw import Place, dates, numbers, spread, tick, words, write_csv
+from infra.demo.vocabulary import labs_of, words_of
 
 
-__all__ = ["CENTRE"]
+__all__ = ["IDENTIFIERS", "export"]
+
+W, LABS = words_of("leiden"), labs_of("leiden")
 
 FILE = "osteopetrose_DATA_2026-06-30.csv"
 DICTIONARY_FILE = "osteopetrose_DataDictionary_2026-06-30.csv"
 FIRST_ROW = 2
 
-SEX = {"female": "2", "male": "1"}
-YES_NO = {"yes": "1", "no": "0", "unknown": "9"}
-SUBTYPE = {
-    name: str(number)
-    for number, name in enumerate(
-        (
-            "ADO2", "CARRIER_UNAFFECTED", "ADO1", "PYCNO", "CA2D", "XLO", "LAD3", "ARO_TCIRG1",
-            "ARO_CLCN7", "ARO_OSTM1", "ARO_SNX10", "ARO_TNFRSF11A", "ARO_TNFSF11", "OPT_ANY",
-        ),
-        start=1,
-    )
-}  # fmt: skip
-DX_STATUS = {"confirmed_genetic": "1", "confirmed_radiographic": "2"}
-SEVERITY = {"mild": "1", "moderate": "2", "severe": "3"}
-ZYGOSITY = {
-    "heterozygous": "1",
-    "homozygous": "2",
-    "compound_heterozygous": "3",
-    "hemizygous": "4",
-}
-KIND = {"missense": "1", "nonsense": "2", "frameshift": "3", "splice": "4"}
-VITAL = {"alive": "1", "dead": "2", "lost": "3"}
-CAUSE = {
-    "infection": "1",
-    "haemorrhage": "2",
-    "marrow_failure": "3",
-    "transplant_related": "4",
-    "unrelated": "5",
-    "unknown": "9",
-}
-DONOR = {"MSD": "1", "MRD": "2", "MUD": "3", "haplo": "4", "MMUD": "5"}
-CELLS = {"BM": "1", "PB": "2", "UCB": "3"}
-BONE = {
-    name: str(number)
-    for number, name in enumerate(
-        (
-            "femur_neck", "femur_subtroch", "femur_shaft", "femur_distal", "tibia", "humerus",
-            "radius_ulna", "foot", "hand", "vertebra", "rib", "clavicle", "pelvis",
-        ),
-        start=1,
-    )
-}  # fmt: skip
-SIDE = {"left": "1", "right": "2", "not_applicable": "0"}
-TRAUMA = {"none": "0", "low": "1", "high": "2", "unknown": "9"}
-PATTERN = {
-    "transverse": "1",
-    "oblique": "2",
-    "spiral": "3",
-    "comminuted": "4",
-    "compression": "5",
-    "unknown": "9",
-}
-TREATMENT = {"conservative": "1", "plate": "2", "im_nail": "3", "screws": "4", "arthroplasty": "5"}
-HEALING = {"union": "1", "delayed_union": "2", "nonunion": "3", "ongoing": "4"}
-VENDOR = {"hologic": "1", "ge_lunar": "2"}
-FORM_OF = {"senses": "zintuigen", "skeleton": "skelet", "organs": "organen"}
-# analyte → column, unit that the mapping declares, factor from the canonical unit, digits
-LABS: Mapping[str, tuple[str, str, float, int]] = {
-    "hemoglobin": ("hb", "mmol/L", 1 / 16.1145, 1),
-    "platelets": ("trombocyten", "10*9/L", 1.0, 0),
-    "calcium": ("calcium", "mmol/L", 1.0, 2),
-    "phosphate": ("fosfaat", "mmol/L", 1.0, 2),
-    "alp": ("alkalische_fosfatase", "U/L", 1.0, 0),
-    "pth": ("pth", "pmol/L", 1.0, 1),
-    "vitamin_d_25oh": ("vitamine_d", "nmol/L", 1.0, 0),
-    "creatinine": ("kreatinine", "umol/L", 1.0, 0),
-    "ldh": ("ldh", "U/L", 1.0, 0),
-    "bicarbonate": ("bicarbonaat", "mmol/L", 1.0, 1),
-}
-
 
 @dataclass(frozen=True)
-class Form:
+class _Form:
     """Rows of one instrument: whose they are, which repeat they are, and their columns."""
 
     name: str
@@ -127,14 +59,14 @@ def export(patients: Patients, inbox: Path) -> Mapping[str, Place]:
     }
 
 
-def _repeat(name: str, rows: Columns, columns: Mapping[str, Array]) -> Form:
+def _repeat(name: str, rows: Columns, columns: Mapping[str, Array]) -> _Form:
     """Return a repeating instrument, its repeats numbered per patient."""
     who = rows["person"]
     order = np.argsort(who, kind="stable")
     first = np.searchsorted(who[order], who[order])
     instance = np.empty(len(who), dtype=int)
     instance[order] = np.arange(len(who)) - first + 1
-    return Form(name, who, instance, {**columns, f"{name}_complete": _same(len(who), "2")})
+    return _Form(name, who, instance, {**columns, f"{name}_complete": _same(len(who), "2")})
 
 
 def _same(size: int, text: str) -> Array:
@@ -142,7 +74,7 @@ def _same(size: int, text: str) -> Array:
     return np.full(size, text, dtype=object)
 
 
-def _one_file(p: Patients, forms: list[Form]) -> tuple[dict[str, Array], list[Array]]:
+def _one_file(p: Patients, forms: list[_Form]) -> tuple[dict[str, Array], list[Array]]:
     """Return the export's columns, record by record, and the row numbers of each form's rows."""
     who = np.concatenate([form.who for form in forms])
     block = np.repeat(np.arange(len(forms)), [len(form.who) for form in forms])
@@ -166,11 +98,11 @@ def _one_file(p: Patients, forms: list[Form]) -> tuple[dict[str, Array], list[Ar
     return columns, [row[block == number] for number in range(len(forms))]
 
 
-def _baseline(p: Patients) -> Form:
+def _baseline(p: Patients) -> _Form:
     """Return the instruments that are filled once per patient."""
     size = len(p.person)
     columns = {**_person(p), **_diagnosis(p), **_checkboxes(p), **_course(p)}
-    return Form("", np.arange(size), np.zeros(size, dtype=int), columns)
+    return _Form("", np.arange(size), np.zeros(size, dtype=int), columns)
 
 
 def _person(p: Patients) -> dict[str, Array]:
@@ -182,11 +114,11 @@ def _person(p: Patients) -> dict[str, Array]:
         "bsn": person["national_id"],
         "telefoon": person["phone"],
         "geboortedatum": dates(person["birth"]),
-        "geslacht": words(person["sex"], SEX),
+        "geslacht": words(person["sex"], W["sex"]),
         "familienummer": np.array([f"fam{number}" for number in person["family"]], dtype=object),
         "index": tick(person["proband"], "1", "0"),
-        "consanguiniteit": words(person["consanguinity"], YES_NO),
-        "toestemming": words(person["consent"], YES_NO),
+        "consanguiniteit": words(person["consanguinity"], W["yes_no"]),
+        "toestemming": words(person["consent"], W["yes_no"]),
         "eerste_contact": dates(person["first_contact"]),
         "anamnese_volledig": tick(person["history_complete"], "1", "0"),
         "opmerkingen": person["note"],
@@ -197,11 +129,11 @@ def _person(p: Patients) -> dict[str, Array]:
 def _diagnosis(p: Patients) -> dict[str, Array]:
     """Return the columns of the instrument `diagnose`."""
     return {
-        "diagnose": words(one_per_patient(p, "diagnosis", "subtype"), SUBTYPE),
-        "zekerheid": words(one_per_patient(p, "diagnosis", "status"), DX_STATUS),
+        "diagnose": words(one_per_patient(p, "diagnosis", "subtype"), W["subtype"]),
+        "zekerheid": words(one_per_patient(p, "diagnosis", "status"), W["dx_status"]),
         "leeftijd_begin": numbers(one_per_patient(p, "diagnosis", "onset_age"), 2, ","),
         "datum_diagnose": dates(one_per_patient(p, "diagnosis", "date")),
-        "ernst": words(one_per_patient(p, "diagnosis", "severity"), SEVERITY),
+        "ernst": words(one_per_patient(p, "diagnosis", "severity"), W["severity"]),
         "diagnose_complete": _same(len(p.person), "2"),
     }
 
@@ -210,7 +142,7 @@ def _checkboxes(p: Patients) -> dict[str, Array]:
     """Return three instruments of checkboxes; 0 also stands where the form was never opened."""
     status = statuses(p)
     columns: dict[str, Array] = {}
-    for group, form in FORM_OF.items():
+    for group, form in W["form_of"].items():
         members = [hpo for hpo, finding in FINDINGS.items() if finding["group"] == group]
         for number, hpo in enumerate(members, start=1):
             columns[f"{form}___{number}"] = tick(status[hpo] == "present", "1", "0")
@@ -224,13 +156,13 @@ def _course(p: Patients) -> dict[str, Array]:
     size = len(p.person)
     return {
         "sct_datum": dates(one_per_patient(p, "hsct", "date")),
-        "sct_donor": words(one_per_patient(p, "hsct", "donor"), DONOR),
-        "sct_bron": words(one_per_patient(p, "hsct", "cells"), CELLS),
+        "sct_donor": words(one_per_patient(p, "hsct", "donor"), W["donor"]),
+        "sct_bron": words(one_per_patient(p, "hsct", "cells"), W["cells"]),
         "sct_complete": _same(size, "2"),
-        "vitale_status": words(one_per_patient(p, "followup", "vital_status"), VITAL),
+        "vitale_status": words(one_per_patient(p, "followup", "vital_status"), W["vital"]),
         "laatste_contact": dates(one_per_patient(p, "followup", "last_contact")),
         "datum_overlijden": dates(one_per_patient(p, "followup", "death")),
-        "doodsoorzaak": words(one_per_patient(p, "followup", "cause"), CAUSE),
+        "doodsoorzaak": words(one_per_patient(p, "followup", "cause"), W["cause"]),
         "followup_complete": _same(size, "2"),
     }
 
@@ -242,8 +174,8 @@ def _variants(rows: Columns) -> dict[str, Array]:
         "transcript": rows["transcript"],
         "hgvs_c": rows["hgvs_c"],
         "hgvs_p": rows["hgvs_p"],
-        "zygotie": words(rows["zygosity"], ZYGOSITY),
-        "type_variant": words(rows["kind"], KIND),
+        "zygotie": words(rows["zygosity"], W["zygosity"]),
+        "type_variant": words(rows["kind"], W["kind"]),
         "acmg": words(rows["acmg"].astype(str), {}),
     }
 
@@ -252,12 +184,12 @@ def _fractures(rows: Columns) -> dict[str, Array]:
     """Return the columns of the instrument `fractuur`."""
     return {
         "fractuurdatum": dates(rows["date"]),
-        "bot": words(rows["bone"], BONE),
-        "zijde": words(rows["side"], SIDE),
-        "trauma": words(rows["trauma"], TRAUMA),
-        "patroon": words(rows["pattern"], PATTERN),
-        "behandeling": words(rows["treatment"], TREATMENT),
-        "genezing": words(rows["healing"], HEALING),
+        "bot": words(rows["bone"], W["bone"]),
+        "zijde": words(rows["side"], W["side"]),
+        "trauma": words(rows["trauma"], W["trauma"]),
+        "patroon": words(rows["pattern"], W["pattern"]),
+        "behandeling": words(rows["treatment"], W["treatment"]),
+        "genezing": words(rows["healing"], W["healing"]),
     }
 
 
@@ -265,12 +197,12 @@ def _laboratory(p: Patients, visits: Columns, visit_of: Array) -> dict[str, Arra
     """Return the columns of the instrument `lab`: one repeat per sample."""
     labs = p["lab"]
     columns = {"labdatum": dates(visits["date"])}
-    for analyte, (column, _, factor, digits) in LABS.items():
+    for analyte, lab in LABS.items():
         rows = labs["analyte"] == analyte
-        values = spread(len(visits), visit_of[rows], labs["value"][rows] * factor)
+        values = spread(len(visits), visit_of[rows], labs["value"][rows] * lab.factor)
         mark = spread(len(visits), visit_of[rows], labs["decimal_point"][rows], blank=False)
-        text = numbers(values, digits, ",")
-        columns[column] = np.where(mark.astype(bool), numbers(values, digits, "."), text)
+        text = numbers(values, lab.digits, ",")
+        columns[lab.name] = np.where(mark.astype(bool), numbers(values, lab.digits, "."), text)
     return columns
 
 
@@ -280,7 +212,7 @@ def _scans(p: Patients, scans: Columns, scan_of: Array) -> dict[str, Array]:
     other = spread(size, scan_of, rows["other_device"], blank=False).astype(bool)
     columns = {
         "dxa_datum": dates(scans["date"]),
-        "dxa_apparaat": words(np.where(other, "ge_lunar", "hologic"), VENDOR),
+        "dxa_apparaat": words(np.where(other, "ge_lunar", "hologic"), W["vendor"]),
     }
     for region, word in (("lumbar_spine", "lwk"), ("total_hip", "heup")):
         here = rows["region"] == region
@@ -290,70 +222,6 @@ def _scans(p: Patients, scans: Columns, scan_of: Array) -> dict[str, Array]:
     return columns
 
 
-# Form → its variables with their labels, as the project's data dictionary lists them.
-FORMS: Mapping[str, Mapping[str, str]] = {
-    "patient": {
-        "record_id": "Studienummer",
-        "achternaam": "Achternaam",
-        "voornaam": "Voornaam",
-        "bsn": "Burgerservicenummer",
-        "telefoon": "Telefoon",
-        "geboortedatum": "Geboortedatum",
-        "geslacht": "Geslacht",
-        "familienummer": "Familienummer",
-        "index": "Indexpatiënt",
-        "consanguiniteit": "Ouders verwant",
-        "toestemming": "Toestemming hergebruik",
-        "eerste_contact": "Eerste contact",
-        "anamnese_volledig": "Anamnese volledig vanaf geboorte",
-        "opmerkingen": "Opmerkingen",
-    },
-    "diagnose": {
-        "diagnose": "Diagnose",
-        "zekerheid": "Zekerheid",
-        "leeftijd_begin": "Leeftijd bij eerste klachten (jaren)",
-        "datum_diagnose": "Datum diagnose",
-        "ernst": "Ernst",
-    },
-    "zintuigen": {"zintuigen": "Zintuigen"},
-    "skelet": {"skelet": "Skelet en gebit"},
-    "organen": {"organen": "Beenmerg en organen"},
-    "sct": {"sct_datum": "Datum SCT", "sct_donor": "Donor", "sct_bron": "Bron stamcellen"},
-    "followup": {
-        "vitale_status": "Vitale status",
-        "laatste_contact": "Laatste contact",
-        "datum_overlijden": "Datum overlijden",
-        "doodsoorzaak": "Doodsoorzaak",
-    },
-    "variant": {
-        "gen": "Gen",
-        "transcript": "Transcript",
-        "hgvs_c": "Variant (c.)",
-        "hgvs_p": "Eiwit (p.)",
-        "zygotie": "Zygotie",
-        "type_variant": "Type",
-        "acmg": "ACMG-klasse",
-    },
-    "fractuur": {
-        "fractuurdatum": "Datum breuk",
-        "bot": "Bot",
-        "zijde": "Zijde",
-        "trauma": "Trauma",
-        "patroon": "Breukpatroon",
-        "behandeling": "Behandeling",
-        "genezing": "Genezing",
-    },
-    "lab": {"labdatum": "Datum afname", **{lab[0]: lab[0] for lab in LABS.values()}},
-    "dxa": {
-        "dxa_datum": "Datum DXA",
-        "dxa_apparaat": "Apparaat",
-        **{
-            f"{column}_{word}": f"{column} {word}"
-            for word in ("lwk", "heup")
-            for column in ("z_score", "t_score", "bmd")
-        },
-    },
-}
 IDENTIFIERS = ("achternaam", "voornaam", "bsn", "telefoon")
 DICTIONARY_HEADER = (
     "Variable / Field Name", "Form Name", "Section Header", "Field Type", "Field Label",
@@ -363,23 +231,39 @@ DICTIONARY_HEADER = (
     "Custom Alignment", "Question Number (surveys only)", "Matrix Group Name", "Matrix Ranking?",
     "Field Annotation",
 )  # fmt: skip
-CHOICES: Mapping[str, Mapping[str, str]] = {
-    "geslacht": SEX, "consanguiniteit": YES_NO, "toestemming": YES_NO, "diagnose": SUBTYPE,
-    "zekerheid": DX_STATUS, "ernst": SEVERITY, "sct_donor": DONOR, "sct_bron": CELLS,
-    "vitale_status": VITAL, "doodsoorzaak": CAUSE, "zygotie": ZYGOSITY, "type_variant": KIND,
-    "bot": BONE, "zijde": SIDE, "trauma": TRAUMA, "patroon": PATTERN, "behandeling": TREATMENT,
-    "genezing": HEALING, "dxa_apparaat": VENDOR,
-}  # fmt: skip
+# Variable → the word list that holds its choices.
+CHOICES = {
+    "geslacht": "sex",
+    "consanguiniteit": "yes_no",
+    "toestemming": "yes_no",
+    "diagnose": "subtype",
+    "zekerheid": "dx_status",
+    "ernst": "severity",
+    "sct_donor": "donor",
+    "sct_bron": "cells",
+    "vitale_status": "vital",
+    "doodsoorzaak": "cause",
+    "zygotie": "zygosity",
+    "type_variant": "kind",
+    "bot": "bone",
+    "zijde": "side",
+    "trauma": "trauma",
+    "patroon": "pattern",
+    "behandeling": "treatment",
+    "genezing": "healing",
+    "dxa_apparaat": "vendor",
+}
 
 
 def _write_dictionary(path: Path) -> None:
     """Write the project's data dictionary as REDCap exports it."""
     rows = []
-    for form, variables in FORMS.items():
-        for name, label in variables.items():
-            members = [hpo for hpo in FINDINGS if FORM_OF[FINDINGS[hpo]["group"]] == name]
+    for form, variables in W["forms"].items():
+        measured = {lab.name: lab.name for lab in LABS.values()} if form == "lab" else {}
+        for name, label in (variables | measured).items():
+            members = [hpo for hpo in FINDINGS if W["form_of"][FINDINGS[hpo]["group"]] == name]
             choices = {FINDINGS[hpo]["label"]: str(n) for n, hpo in enumerate(members, start=1)}
-            choices = choices or dict(CHOICES.get(name, {}))
+            choices = choices or dict(W[CHOICES[name]] if name in CHOICES else {})
             kind = "checkbox" if members else "radio" if choices else "text"
             cells = dict.fromkeys(DICTIONARY_HEADER, "") | {
                 "Variable / Field Name": name,
@@ -402,126 +286,6 @@ def _write_dictionary(path: Path) -> None:
     )
 
 
-def mapping() -> MappingBook:
-    """Return the mapping that a data manager in Leiden approved."""
-    book = MappingBook()
-    for source, sheet in (
-        ("basis", ""), ("variant", "variant"), ("fractuur", "fractuur"), ("lab", "lab"),
-        ("dxa", "dxa"),
-    ):  # fmt: skip
-        book.source(
-            source, system="redcap", file="osteopetrose_DATA_*.csv", format="redcap", sheet=sheet,
-            encoding="utf-8", delimiter=",", decimal=",", date_order="YMD", missing="-9;NASK",
-            id_column="record_id",
-        )  # fmt: skip
-        book.ignore(source, "not_needed", ["redcap_data_access_group"])
-        if sheet:
-            book.ignore(source, "not_needed", ["redcap_repeat_instance", f"{sheet}_complete"])
-    _map_person(book)
-    _map_diagnosis(book)
-    _map_course(book)
-    _map_repeats(book)
-    return book
-
-
-def _map_person(book: MappingBook) -> None:
-    """Map the instrument `patient`."""
-    book.copies(
-        "person", "basis",
-        {"birth_date": "geboortedatum", "first_contact_date": "eerste_contact"}, "date",
-    )  # fmt: skip
-    book.field("person", "family_id", "basis", "familienummer", "copy")
-    book.field("person", "country_of_care", "basis", "", "const", arg="NL")
-    book.copies(
-        "person", "basis",
-        {"is_proband": "index", "history_complete_from_birth": "anamnese_volledig"}, "copy",
-    )  # fmt: skip
-    book.recode("person", "sex_at_birth", "basis", "geslacht", turn(SEX))
-    book.recode("person", "consanguinity", "basis", "consanguiniteit", turn(YES_NO))
-    book.recode("person", "consent_reuse", "basis", "toestemming", turn(YES_NO))
-    book.ignore("basis", "identifier", IDENTIFIERS)
-    book.ignore("basis", "free_text", ["opmerkingen"])
-    done = ["patient_complete", "diagnose_complete", "sct_complete", "followup_complete"]
-    book.ignore("basis", "not_needed", done)
-
-
-def _map_diagnosis(book: MappingBook) -> None:
-    """Map the instrument `diagnose` and the checkboxes."""
-    book.recode("diagnosis", "dx_subtype", "basis", "diagnose", turn(SUBTYPE))
-    book.recode("diagnosis", "dx_status", "basis", "zekerheid", turn(DX_STATUS))
-    book.recode("diagnosis", "severity", "basis", "ernst", turn(SEVERITY))
-    book.field("diagnosis", "onset_age_y", "basis", "leeftijd_begin", "number", unit="a")
-    book.field("diagnosis", "dx_date", "basis", "datum_diagnose", "date")
-    book.not_collected("diagnosis", ["orpha_code"])
-    for group, form in FORM_OF.items():
-        members = [hpo for hpo, finding in FINDINGS.items() if finding["group"] == group]
-        for number, hpo in enumerate(members, start=1):
-            book.field(
-                "complication", f"status[{hpo}]", "basis", f"{form}___{number}", "checkbox",
-                arg=f"gate={form}_complete",
-            )  # fmt: skip
-
-
-def _map_course(book: MappingBook) -> None:
-    """Map the instruments `sct` and `followup`."""
-    book.field("hsct", "hsct_date", "basis", "sct_datum", "date")
-    book.recode("hsct", "donor_type", "basis", "sct_donor", turn(DONOR))
-    book.recode("hsct", "stem_cell_source", "basis", "sct_bron", turn(CELLS))
-    book.not_collected("hsct", ["primary_graft_failure", "outcome_status", "outcome_date"])
-    book.recode("death_followup", "vital_status", "basis", "vitale_status", turn(VITAL))
-    book.recode("death_followup", "cause", "basis", "doodsoorzaak", turn(CAUSE))
-    book.copies(
-        "death_followup", "basis",
-        {"last_contact_date": "laatste_contact", "death_date": "datum_overlijden"}, "date",
-    )  # fmt: skip
-
-
-def _map_repeats(book: MappingBook) -> None:
-    """Map the repeating instruments."""
-    copied = {"gene_symbol": "gen", "transcript": "transcript", "hgvs_c": "hgvs_c"}
-    copied |= {"hgvs_p": "hgvs_p", "acmg_class": "acmg"}
-    book.copies("variant", "variant", copied, "copy")
-    book.recode("variant", "zygosity", "variant", "zygotie", turn(ZYGOSITY))
-    book.recode("variant", "variant_class", "variant", "type_variant", turn(KIND))
-    book.field("fracture", "fracture_date", "fractuur", "fractuurdatum", "date")
-    for name, column, values in (
-        ("bone_site", "bot", BONE),
-        ("laterality", "zijde", SIDE),
-        ("trauma_level", "trauma", TRAUMA),
-        ("pattern", "patroon", PATTERN),
-        ("treatment", "behandeling", TREATMENT),
-        ("healing_outcome", "genezing", HEALING),
-    ):
-        book.recode("fracture", name, "fractuur", column, turn(values))
-    book.field("lab_measurement", "sample_date", "lab", "labdatum", "date")
-    for analyte, (column, unit, _, _) in LABS.items():
-        book.field("lab_measurement", f"value[{analyte}]", "lab", column, "number", unit=unit)
-    book.field("imaging_bmd", "scan_date", "dxa", "dxa_datum", "date")
-    book.field("imaging_bmd", "modality", "dxa", "", "const", arg="DXA")
-    book.recode("imaging_bmd", "device_vendor", "dxa", "dxa_apparaat", turn(VENDOR))
-    for region, word in (("lumbar_spine", "lwk"), ("total_hip", "heup")):
-        for name, column, unit in (
-            ("z_score", "z_score", ""), ("t_score", "t_score", ""), ("bmd_g_cm2", "bmd", "g/cm2"),
-        ):  # fmt: skip
-            book.field(
-                "imaging_bmd", f"{name}[{region}]", "dxa", f"{column}_{word}", "number", unit=unit
-            )
-
-
 def _records(patients: Patients) -> Patients:
     """Return the patients unchanged: what a checkbox cannot say is left to the gate."""
     return patients
-
-
-CENTRE = Centre(
-    id="leiden",
-    name="Fictief centrum Leiden",
-    country="NL",
-    language="nl",
-    prefix="L",
-    severity=0.8,
-    workbook=False,
-    records=_records,
-    export=export,
-    mapping=mapping,
-)
