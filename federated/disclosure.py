@@ -36,6 +36,7 @@ RULES: Mapping[str, str] = {
     "small_denominator": "too few patients to relate to; merge levels or widen the cohort",
     "complement": "too few patients with or without it for a share; merge levels",
     "small_tail": "too few patients still under observation; the curve ends here",
+    "small_start": "too few patients under observation at the start; merge groups",
     "few_events": "too few events for a step of the curve; merge groups",
     "few_levels": "fewer than two levels can be shown in full, so there is nothing to test",
 }
@@ -223,7 +224,8 @@ def _curve(curve: Curve, policy: Policy) -> Json:
     events = int(curve.events[: steps[-1] + 1].sum()) if steps else 0
     rows = [_step(curve, index, policy) for index in steps]
     survival = [(row["time"], row["survival"]) for row in rows]
-    tail = _ends_early(curve, steps)
+    rule = "small_tail" if steps else "few_events"
+    rule = rule if _last_observed(curve, policy) >= 0 else "small_start"
     return {
         "level": curve.level,
         "label": curve.label,
@@ -232,7 +234,7 @@ def _curve(curve: Curve, policy: Policy) -> Json:
         "steps": rows,
         "median": next((time for time, value in survival if _below(value)), None),
         "end": float(curve.times[steps[-1]]) if steps else None,
-        "rest": Withheld("small_tail" if steps else "few_events").to_json() if tail else None,
+        "rest": Withheld(rule).to_json() if _ends_early(curve, steps) else None,
     }
 
 

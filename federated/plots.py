@@ -78,7 +78,7 @@ def _curves(result: Result) -> Figure:
     _at_risk(table, shown, axes.get_xticks(), end)
     table.set_xlabel(f"{data['time']['label']} ({unit})" if unit else data["time"]["label"])
     if hidden:
-        note = _wrapped("Too few events to show: " + "; ".join(hidden), 110)
+        note = _wrapped("Too few patients or events to show: " + "; ".join(hidden), 110)
         table.annotate(
             note,
             (0, 0),

@@ -61,23 +61,18 @@ class Node:
 
     def serve(self) -> None:
         """Serve until the process is told to stop; survive every loss of the gateway."""
-        failures = 0
+        failures, reported = 0, ""
         while True:
             try:
                 self._link.hello()
                 _log.info("connected")
-                failures = 0
+                failures, reported = 0, ""
                 self._exchange_forever()
-            except httpx.HTTPStatusError as error:
-                status = error.response.status_code
-                remedy = (
-                    "its key is not on the roster that the gateway has read"
-                    if status == 401
-                    else ""
-                )
-                _log.warning("the gateway refuses this node: HTTP %d %s", status, remedy)
-            except httpx.TransportError as error:
-                _log.warning("the gateway cannot be reached: %s", type(error).__name__)
+            except httpx.HTTPError as error:
+                reason = _reason(error)
+            if reason != reported:  # once per trouble, not once per attempt
+                _log.warning("no connection to the gateway: %s; trying again", reason)
+            reported = reason
             time.sleep(BACKOFF[min(failures, len(BACKOFF) - 1)])
             failures += 1
 
@@ -104,6 +99,15 @@ class Node:
             if not self._permitted[run_id]:
                 _log.warning("refused run %d: app %s is not on the allow-list", run_id, digest)
         return self._permitted[run_id]
+
+
+def _reason(error: httpx.HTTPError) -> str:
+    """Say why there is no connection, in words that lead to a remedy."""
+    if not isinstance(error, httpx.HTTPStatusError):
+        return f"it cannot be reached ({type(error).__name__})"
+    if error.response.status_code == httpx.codes.UNAUTHORIZED:
+        return "it does not know this site's node key (HTTP 401); enroll the site, restart it"
+    return f"it answers HTTP {error.response.status_code}"
 
 
 def serve_site(site: Site, listen: Path | None = None) -> None:

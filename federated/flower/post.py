@@ -151,7 +151,12 @@ class PostOffice:
             self._visits[node_id] += 1
             self.stay(node_id)
             self._replied.notify_all()
+        self.bell(node_id).set()  # an older call that is still held open must end
         return node_id
+
+    def visit(self, node_id: int) -> int:
+        """Return how often the node has arrived: another number means another connection."""
+        return self._visits[node_id]
 
     def stay(self, node_id: int) -> None:
         """Note a sign of life of a node."""

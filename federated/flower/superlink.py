@@ -129,8 +129,12 @@ def node_routes(app: FastAPI, post: PostOffice) -> None:
 
 
 async def _next(post: PostOffice, node_id: int, request: Request) -> Any:
-    """Return the next message for a node; None after HOLD seconds or when the node has gone."""
-    bell = post.bell(node_id)
+    """Return the next message for a node; None after HOLD seconds or when the node has gone.
+
+    A node that has come back over another connection has nothing to expect on this one, and its
+    end says nothing about the node.
+    """
+    bell, visit = post.bell(node_id), post.visit(node_id)
     bell.clear()
     if (message := post.fetch(node_id)) is not None:
         return message
@@ -139,11 +143,13 @@ async def _next(post: PostOffice, node_id: int, request: Request) -> Any:
     try:
         await asyncio.wait({rung, gone}, timeout=HOLD, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        rung.cancel()
-        if gone.done():
+        current = post.visit(node_id) == visit
+        if current and gone.done():
             post.leave(node_id)
+        fetch = current and rung.done() and not gone.done()
+        rung.cancel()
         gone.cancel()
-    return post.fetch(node_id) if rung.done() and not gone.done() else None
+    return post.fetch(node_id) if fetch else None
 
 
 async def _authenticated(request: Request, kind: type[Message]) -> Any:

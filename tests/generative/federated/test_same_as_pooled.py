@@ -118,7 +118,7 @@ CONDITIONS = st.recursive(
 )
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(cohort=CONDITIONS)
 def test_a_cohort_selects_what_its_words_say(
     consortium: Consortium, cohort: dict[str, object]
@@ -129,7 +129,7 @@ def test_a_cohort_selects_what_its_words_say(
     assert data["counts"] == expected
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(order=st.permutations(range(5)))
 def test_the_order_of_sites_does_not_matter(consortium: Consortium, order: list[int]) -> None:
     names = list(consortium)

@@ -66,6 +66,27 @@ def test_greenwood_and_log_log_limits_by_hand() -> None:
     assert curve.lower[1] < 2 / 3 < curve.upper[1]
 
 
+def test_the_textbook_example() -> None:
+    # Weeks in remission on 6-MP: Freireich et al., Blood 21 (1963) 699. Survival and log-log limits
+    # as R's survfit(conf.type = "log-log") and SAS's LIFETEST print them.
+    events = [6, 6, 6, 7, 10, 13, 16, 22, 23]
+    censored = [6, 9, 10, 11, 17, 19, 20, 25, 32, 32, 34, 35]
+    curve = curves([*events, *censored], [1] * 9 + [0] * 12).curves[0]
+    published = {
+        6: (21, 0.857, 0.620, 0.952),
+        7: (17, 0.807, 0.563, 0.923),
+        10: (15, 0.753, 0.503, 0.889),
+        13: (12, 0.690, 0.432, 0.849),
+        16: (11, 0.627, 0.368, 0.805),
+        22: (7, 0.538, 0.268, 0.747),
+        23: (6, 0.448, 0.188, 0.680),
+    }
+    for week, expected in published.items():
+        k = week - 1
+        found = (curve.at_risk[k], curve.survival[k], curve.lower[k], curve.upper[k])
+        assert found == pytest.approx(expected, abs=0.0006)
+
+
 def test_limits_are_the_curve_itself_where_it_is_one_or_zero() -> None:
     curve = curves([2, 3], [1, 1]).curves[0]
     assert (curve.lower[0], curve.survival[0], curve.upper[0]) == (1, 1, 1)

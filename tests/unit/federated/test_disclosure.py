@@ -88,6 +88,15 @@ def test_a_curve_of_few_patients_is_withheld_whole() -> None:
     curve = estimate(np.array([1.0]), np.array([2]), np.array([7]), np.array([9]), confidence=0.95)
     curves = Curves(Variable("t", "T"), None, 0.95, (curve,), 0, 0)
     shown = release(curves, CONSORTIUM).data["curves"][0]  # type: ignore[index]
+    assert (shown["steps"], shown["rest"]) == ([], {"withheld": "small_start"})
+
+
+def test_a_curve_of_few_events_is_withheld_whole() -> None:
+    curve = estimate(
+        np.array([1.0]), np.array([2]), np.array([50]), np.array([52]), confidence=0.95
+    )
+    curves = Curves(Variable("t", "T"), None, 0.95, (curve,), 0, 0)
+    shown = release(curves, CONSORTIUM).data["curves"][0]  # type: ignore[index]
     assert (shown["steps"], shown["rest"]) == ([], {"withheld": "few_events"})
 
 

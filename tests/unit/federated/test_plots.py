@@ -87,7 +87,12 @@ def test_the_same_result_gives_the_same_file(tmp_path: Path, name: str, suffix: 
     [
         (
             "curves",
-            ["Too few events to show: B", "ends: too few at risk", "years", "without torino"],
+            [
+                "Too few patients or events to show: B",
+                "ends: too few at risk",
+                "years",
+                "without torino",
+            ],
         ),
         ("table", ["withheld", "15  (62 %)", "Test withheld", "3 sites"]),
         ("bars", ["withheld", "counts on a grid of 6, 1 to 6 withheld"]),
