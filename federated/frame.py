@@ -8,7 +8,8 @@ in its messages.
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
@@ -24,7 +25,7 @@ from federated.statistics import Frame
 from transforms.sql import identifier
 
 
-__all__ = ["FrameError", "load_frame"]
+__all__ = ["FrameError", "load_frame", "locked_connection"]
 
 # Every setting was tried against 53 hostile statements on DuckDB 2.0.0. `memory_limit` is no hard
 # bound: the process that runs this must have one of its own.
@@ -113,17 +114,24 @@ def _plain(table: pa.Table, variables: Mapping[str, Variable]) -> pa.Table:
         raise FrameError("view_differs") from None
 
 
-def _select(table: pa.Table, fields: Sequence[str], cohort: Cohort | None) -> pa.Table:
-    """Restrict `table` to the cohort in a DuckDB that can reach nothing else."""
-    condition, values = cohort_sql(cohort) if cohort else ("true", [])
-    names = ", ".join(identifier(name) for name in fields)
+@contextmanager
+def locked_connection(table: pa.Table) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A DuckDB that holds `table` as `cohort_view`, in memory, and can reach nothing else."""
     with duckdb.connect(":memory:", config=dict(LOCKED)) as connection:
         connection.register("incoming", table)
         connection.execute("create table cohort_view as select * from incoming")
         connection.unregister("incoming")
         connection.execute("set enable_external_access = false")
         connection.execute("set lock_configuration = true")
-        query = f"select {names} from cohort_view where {condition}"  # noqa: S608 - compiled
+        yield connection
+
+
+def _select(table: pa.Table, fields: Sequence[str], cohort: Cohort | None) -> pa.Table:
+    """Restrict `table` to the cohort."""
+    condition, values = cohort_sql(cohort) if cohort else ("true", [])
+    names = ", ".join(identifier(name) for name in fields)
+    query = f"select {names} from cohort_view where {condition}"  # noqa: S608 - compiled
+    with locked_connection(table) as connection:
         return connection.sql(query, params=values).to_arrow_table()
 
 

@@ -4,6 +4,7 @@ import hashlib
 import json
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -11,7 +12,7 @@ import pytest
 
 from federated.analysis import Variable
 from federated.cohort import Comparison
-from federated.frame import LOCKED, FrameError, load_frame
+from federated.frame import FrameError, load_frame, locked_connection
 
 
 VARIABLES = {
@@ -92,6 +93,45 @@ def test_a_missing_changed_or_other_file_has_its_code(tmp_path: Path) -> None:
     assert code_of(path) == "manifest_missing"
 
 
-def test_duckdb_is_locked() -> None:
-    assert LOCKED["python_enable_replacements"] == "false"
-    assert LOCKED["autoload_known_extensions"] == "false"
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "select * from '/etc/passwd'",
+        "select * from read_text('/etc/passwd')",
+        "select * from read_csv('/etc/passwd')",
+        "select * from read_parquet('{file}')",
+        "select * from glob('/*')",
+        "copy cohort_view to '{folder}/out.csv'",
+        "copy cohort_view from '/etc/passwd'",
+        "export database '{folder}/out'",
+        "attach '{folder}/out.db'",
+        "attach '/etc/passwd' as other",
+        "install httpfs",
+        "load httpfs",
+        "load '{folder}/x.duckdb_extension'",
+        "set enable_external_access = true",
+        "set lock_configuration = false",
+        "set memory_limit = '100GB'",
+        "set threads = 64",
+        "set temp_directory = '{folder}'",
+        "set allowed_directories = ['/']",
+        "reset memory_limit",
+        "select * from secret_of_the_caller",
+        "select getenv('HOME')",
+        "create secret s (type s3)",
+    ],
+)
+def test_the_locked_duckdb_reaches_nothing(tmp_path: Path, statement: str) -> None:
+    secret_of_the_caller = pa.table(ROWS)
+    file = written(tmp_path)
+    with (
+        locked_connection(secret_of_the_caller) as connection,
+        pytest.raises((duckdb.Error, RuntimeError)),
+    ):
+        connection.execute(statement.format(file=file, folder=tmp_path)).fetchall()
+    assert not list(tmp_path.glob("out*"))
+
+
+def test_the_locked_duckdb_answers_about_its_own_table() -> None:
+    with locked_connection(pa.table(ROWS)) as connection:
+        assert connection.execute("select count(*) from cohort_view").fetchall() == [(3,)]
