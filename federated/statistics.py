@@ -21,7 +21,6 @@ __all__ = [
     "Shape",
     "Shapes",
     "Sums",
-    "add_blocks",
     "check_blocks",
     "tally_codes",
 ]
@@ -87,12 +86,6 @@ def check_blocks(blocks: Blocks, shapes: Shapes) -> None:
         raise ValueError("blocks do not have the public shapes of the request")
 
 
-def add_blocks(left: Blocks, right: Blocks) -> Blocks:
-    """Return the sum of two sites' blocks; ValueError when their names or shapes differ."""
-    check_blocks(right, {n: Shape(_kind(b), b.values.shape) for n, b in left.items()})
-    return {name: _add(block, right[name]) for name, block in left.items()}
-
-
 def tally_codes(codes: tuple[NDArray[np.generic], ...], size: tuple[int, ...]) -> Counts:
     """Count rows per combination of `codes` into an array of `size`.
 
@@ -100,13 +93,6 @@ def tally_codes(codes: tuple[NDArray[np.generic], ...], size: tuple[int, ...]) -
     """
     flat = np.ravel_multi_index(tuple(code.astype(np.int64) for code in codes), size)
     return Counts(np.bincount(flat, minlength=int(np.prod(size))).astype(np.int64).reshape(size))
-
-
-def _add(left: Counts | Sums, right: Counts | Sums) -> Counts | Sums:
-    """Add two blocks of the same kind."""
-    if isinstance(left, Counts) and isinstance(right, Counts):
-        return Counts(left.values + right.values)
-    return Sums((left.values + right.values).astype(np.float64))
 
 
 def _kind(block: Counts | Sums) -> Literal["counts", "sums"]:
