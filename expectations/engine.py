@@ -22,7 +22,8 @@ from uuid import uuid4
 import duckdb
 
 from expectations import duckdb_dialect
-from expectations.suites import Expectation, expectations, relation, tables
+from expectations.expectation import Expectation
+from expectations.suites import expectations, relation, tables
 from transforms.dictionary import Table
 from transforms.sql import identifier
 

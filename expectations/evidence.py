@@ -17,6 +17,7 @@ from typing import Any
 import duckdb
 
 from expectations import suites
+from expectations.statements import applicability
 from expectations.wording import LOST_CELL, STATEMENTS
 from transforms.dictionary import DICTIONARY
 from transforms.dictionary.model import PROVENANCE
@@ -221,7 +222,7 @@ def _fields(
 
 def _both(table: str, field: str) -> str:
     """Return two counts: rows that the field applies to, and those of them that are filled."""
-    limited = suites.applicability().get((table, field))
+    limited = applicability().get((table, field))
     applies = limited.applies if limited else "true"
     name = identifier(field)
     return f"count(*) filter ({applies}), count({name}) filter ({applies})"

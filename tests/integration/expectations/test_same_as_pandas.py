@@ -14,7 +14,8 @@ from typing import Any
 import duckdb
 import pytest
 
-from expectations.suites import Expectation, expectations, relation, tables
+from expectations.expectation import Expectation
+from expectations.suites import expectations, relation, tables
 from transforms.dictionary import DICTIONARY, Field, Table
 from transforms.site import Site
 

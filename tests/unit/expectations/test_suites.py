@@ -8,6 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from expectations import suites
+from expectations.expectation import Expectation
+from expectations.statements import read_plausibility
 from transforms.dictionary import DICTIONARY, Field, Range, Table
 from transforms.dictionary.arrow import schema
 from transforms.errors import DictionaryError
@@ -31,7 +33,7 @@ remedy = "a remedy"
 """
 
 
-def ids_of(table: Table) -> dict[str, suites.Expectation]:
+def ids_of(table: Table) -> dict[str, Expectation]:
     return {item.id: item for item in suites.expectations(table)}
 
 
@@ -41,7 +43,7 @@ def test_ids_are_unique() -> None:
 
 
 @pytest.mark.parametrize("item", EVERYTHING, ids=lambda item: item.id)
-def test_each_expectation_explains_itself(item: suites.Expectation) -> None:
+def test_each_expectation_explains_itself(item: Expectation) -> None:
     assert item.statement.endswith(".")
     assert item.reason
     assert item.source
@@ -104,7 +106,7 @@ def test_computed_columns_are_sql_that_runs(table: Table, tmp_path: Path) -> Non
 
 def test_a_plausibility_statement_is_null_where_it_does_not_apply(tmp_path: Path) -> None:
     (tmp_path / "person.toml").write_text(GOOD, encoding="utf-8")
-    (item,) = suites.read_plausibility(tmp_path, DICTIONARY)
+    (item,) = read_plausibility(tmp_path, DICTIONARY)
     with duckdb.connect() as connection:
         rows = connection.execute(
             f"select {item.holds} from (values (date '1980-01-01'), (date '1940-01-01'),"
@@ -130,14 +132,14 @@ def test_a_wrong_plausibility_file_is_refused(
 ) -> None:
     (tmp_path / "person.toml").write_text(GOOD.replace(wrong, right), encoding="utf-8")
     with pytest.raises(DictionaryError, match=problem):
-        suites.read_plausibility(tmp_path, DICTIONARY)
+        read_plausibility(tmp_path, DICTIONARY)
 
 
 def test_all_problems_of_all_files_are_told_at_once(tmp_path: Path) -> None:
     (tmp_path / "person.toml").write_text(GOOD + GOOD, encoding="utf-8")
     (tmp_path / "shoes.toml").write_text(GOOD.replace("X1", "X2"), encoding="utf-8")
     with pytest.raises(DictionaryError) as caught:
-        suites.read_plausibility(tmp_path, DICTIONARY)
+        read_plausibility(tmp_path, DICTIONARY)
     assert "no table called shoes" in str(caught.value)
     assert "id X1 is used twice" in str(caught.value)
 
@@ -145,4 +147,4 @@ def test_all_problems_of_all_files_are_told_at_once(tmp_path: Path) -> None:
 def test_a_file_that_is_not_toml_is_named(tmp_path: Path) -> None:
     (tmp_path / "person.toml").write_text("[[expectation", encoding="utf-8")
     with pytest.raises(DictionaryError, match=r"person\.toml: not a TOML file"):
-        suites.read_plausibility(tmp_path, DICTIONARY)
+        read_plausibility(tmp_path, DICTIONARY)
