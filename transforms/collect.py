@@ -22,7 +22,7 @@ from transforms.mapping_check import load_mapping
 from transforms.site import Site, current_release
 
 
-__all__ = ["Batch", "code_version", "collect", "inputs", "load_batch"]
+__all__ = ["Batch", "code_version", "collect", "inbox_files", "inputs", "load_batch"]
 
 
 @dataclass(frozen=True)
@@ -110,12 +110,16 @@ def code_version() -> str:
     return f"{metadata.version('marmor')}+{digest.hexdigest()[:12]}"
 
 
+def inbox_files(inbox: Path) -> tuple[Path, ...]:
+    """Return every file of the inbox that a reader may see: not hidden, no lock of Excel."""
+    found = (path for path in sorted(inbox.rglob("*")) if path.is_file())
+    return tuple(path for path in found if not path.name.startswith((".", "~$")))
+
+
 def _fingerprints(inbox: Path) -> Iterator[list[str]]:
-    """Yield [digest of the name, digest of the content] of each file that a reader may see."""
-    for path in sorted(inbox.rglob("*")):
+    """Yield [digest of the name, digest of the content] of each file of the inbox."""
+    for path in inbox_files(inbox):
         name = path.relative_to(inbox).as_posix()
-        if not path.is_file() or path.name.startswith((".", "~$")):
-            continue
         try:
             with path.open("rb") as file:
                 content = hashlib.file_digest(file, "sha256").hexdigest()

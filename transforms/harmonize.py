@@ -18,12 +18,14 @@ A person without a yes to reuse, and every row of theirs, is left out before any
 they are counted in harmonization.json and stand in no reject, flag or quarantine.
 """
 
-from typing import Any
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 
 from transforms.codelists import load_codelists
-from transforms.collect import Batch, inputs, load_batch
+from transforms.collect import Batch, inbox_files, inputs, load_batch
 from transforms.derive import derive
 from transforms.dictionary import DICTIONARY, Table
 from transforms.errors import MappingError, SourceError, raise_all
@@ -38,6 +40,9 @@ from transforms.sql import identifier, qualified
 from transforms.staging import SCHEMA, column, stage
 
 
+if TYPE_CHECKING:
+    from transforms.readers import SourceTable
+
 __all__ = ["Harmonized", "harmonize"]
 
 
@@ -51,13 +56,22 @@ def harmonize(site: Site, run_id: str) -> Harmonized:
     mapping = load_mapping(site.mapping)
     folder = site.work / run_id
     (folder / DONE).unlink(missing_ok=True)
-    with duckdb.connect() as connection:
+    with duckdb.connect(config=_quiet(folder)) as connection:
         counts = _read(connection, site, mapping)
         _unchanged(site, batch)
         install(connection, site_key(site.keys))
         counts["skipped"] = stage(connection, mapping)
         counts |= _judge(connection, mapping, batch)
         return write_outcome(connection, site, batch, mapping, counts)
+
+
+def _quiet(folder: Path) -> dict[str, str | bool | int | float | list[str]]:
+    """Return DuckDB settings: nothing from the network, nothing outside the run's own folder."""
+    return {
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+        "temp_directory": str(folder / ".spill"),
+    }
 
 
 def _read(connection: duckdb.DuckDBPyConnection, site: Site, mapping: Mapping) -> dict[str, Any]:
@@ -67,16 +81,28 @@ def _read(connection: duckdb.DuckDBPyConnection, site: Site, mapping: Mapping) -
     tables = [read(source, site.inbox, connection) for source in mapping.sources]
     columns = {table.source: table.columns for table in tables}
     raise_all(MappingError, list(check_columns(mapping, columns)))
-    not_held: dict[str, int] = {}
+    not_held = Counter[str]()
     for table in tables:
-        for kind, number in table.not_held.items():
-            not_held[kind] = not_held.get(kind, 0) + number
+        not_held.update(table.not_held)
+    files = {name for table in tables for name in table.files}
+    parts = _unread_parts(tables)
+    not_held["files that no source reads"] = len(inbox_files(site.inbox)) - len(files)
+    not_held["sheets, instruments or tables that no source reads"] = len(parts)
     return {
         "rows_read": {table.source: table.rows for table in tables},
         "files_read": {table.source: len(table.files) for table in tables},
-        "other_parts": {table.source: list(table.other_parts) for table in tables},
-        "not_held": not_held,
+        "not_held": {kind: count for kind, count in not_held.items() if count},
+        "unread_parts": parts,
     }
+
+
+def _unread_parts(tables: "list[SourceTable]") -> list[str]:
+    """Return the parts of files that every source of these files leaves to others."""
+    left: dict[tuple[str, ...], set[str]] = {}
+    for table in tables:
+        others = set(table.other_parts)
+        left[table.files] = left.get(table.files, others) & others
+    return sorted(part for parts in left.values() for part in parts)
 
 
 def _unchanged(site: Site, batch: Batch) -> None:

@@ -11,7 +11,8 @@ A data manager fills a workbook `mapping/mapping.xlsx` with four sheets, or four
 
 **fields**: one row per field of the dictionary that a source fills
     table, field, source, column, rule, arg, unit, status, comment
-    All rows of one (table, source) together build that table's rows from that source.
+    All rows of one (table, source) together build that table's rows from that source; a person
+    must come from one source, a second row for the same person is rejected (R05).
     `field` is plain (`sex_at_birth`) or bracketed (`value[calcium]`, `status[HP:0000572]`): the
     bracket is a code of the table's discriminator (analyte, hpo_id, region). Bracketed fields
     with the same bracket make one output row per source row; plain fields of the same (table,

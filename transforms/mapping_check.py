@@ -72,6 +72,13 @@ def check_columns(mapping: Mapping, columns: MappingType[str, Sequence[str]]) ->
     """
     for source in mapping.sources:
         there = columns[source.source]
+        if not _recognized(mapping, source, there):
+            # Then its "columns" may be a patient's data: do not say what they are.
+            yield (
+                f"{source.place}: no column of source {source.source} is in the mapping; "
+                "check header_row, delimiter and sheet"
+            )
+            continue
         yield from _one_of(source.place, "id_column", source.id_column, there)
         used = {source.id_column}
         for rule in mapping.fields:
@@ -89,6 +96,14 @@ def check_columns(mapping: Mapping, columns: MappingType[str, Sequence[str]]) ->
                     f"source {source.source}: unmapped column {column!r}; "
                     "map it in the sheet fields, or name it in the sheet ignore with a reason"
                 )
+
+
+def _recognized(mapping: Mapping, source: Source, there: Sequence[str]) -> bool:
+    """Return whether the mapping knows at least one of a source's columns."""
+    used = [column for rule in mapping.fields if rule.source == source.source
+            for column in rule.used_columns]  # fmt: skip
+    ignored = [ignore.column for ignore in mapping.ignores if ignore.source == source.source]
+    return bool({source.id_column, *used, *ignored} & set(there))
 
 
 def made_here(table: Table, field: Field) -> bool:

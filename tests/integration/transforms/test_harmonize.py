@@ -236,3 +236,40 @@ def test_a_source_whose_mapping_names_a_missing_column_is_refused(centre: Centre
     batch = collect(site, TODAY)
     with pytest.raises(MappingError, match="id_column 'Ipp'"):
         harmonize(site, batch.run_id)
+
+
+def test_files_that_no_source_reads_are_counted(centre: Centre) -> None:
+    site = centre()
+    (site.inbox / "letters.txt").write_text("a letter", encoding="utf-8")
+    (site.inbox / ".hidden").write_text("not ours", encoding="utf-8")
+    counts = json.loads((run(site) / "harmonization.json").read_text("utf-8"))
+    assert counts["not_held"] == {"files that no source reads": 1}
+
+
+def test_a_file_without_a_header_shows_no_cell_in_the_message(centre: Centre) -> None:
+    site = centre(fractures="\n".join(FRACTURES.splitlines()[1:]) + "\n")
+    batch = collect(site, TODAY)
+    with pytest.raises(MappingError, match="no column of source fractures") as caught:
+        harmonize(site, batch.run_id)
+    assert "1001" not in str(caught.value)
+
+
+def test_the_order_of_rows_in_a_file_does_not_matter(centre: Centre) -> None:
+    def content(folder: Path) -> dict[str, list[Any]]:
+        made = {name: {*table.key} for name, table in DICTIONARY.tables.items() if name != "person"}
+        return {
+            name: sorted(
+                repr([value for field, value in row.items()
+                      if field not in made.get(name, ()) and not field.startswith("source_")])
+                for row in rows(folder, f"tables/{name}")
+            )
+            for name in DICTIONARY.tables
+        }  # fmt: skip
+
+    def turned(text: str) -> str:
+        header, *lines = text.splitlines()
+        return "\n".join([header, *reversed(lines)]) + "\n"
+
+    first = content(run(centre()))
+    again = centre(patients=turned(PATIENTS), fractures=turned(FRACTURES), labs=turned(LABS))
+    assert content(run(again)) == first
