@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TypeAlias, TypeVar
 
 from federated import disclosure, ring
+from federated.agreement import Gathering, ProtocolError, gather, threshold
 from federated.analysis import Ask, Done, Outcome
 from federated.conversation import query_context
 from federated.ledger import Ledger
@@ -47,7 +48,7 @@ from federated.refusals import FAILURES, RULES
 from federated.request import Request
 from federated.results import Result, ResultStore
 from federated.roster import Roster
-from federated.secure_sum import Gathering, ProtocolError, gather, open_sum, threshold
+from federated.secure_sum import open_sum
 from federated.statistics import Blocks, Broadcast
 from transforms.dictionary import DICTIONARY
 from transforms.errors import RefusedError, SiteDownError, raise_all

@@ -28,134 +28,38 @@ questions are kept to one survivor set by `federated.ledger`. The primitives com
 `cryptography` package. This protocol code has had no external review yet: do not call it audited.
 """
 
-import hashlib
 import secrets
 import struct
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
-from cryptography.exceptions import InvalidSignature, InvalidTag
-from cryptography.hazmat.primitives import hashes
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from federated import shamir
+from federated.agreement import (
+    LABEL,
+    Announcement,
+    Gathering,
+    ProtocolError,
+    commitment,
+    derive,
+    exchange,
+    gather,
+    joined,
+    threshold,
+    verify,
+)
 from federated.ring import Limbs, add, subtract
 from federated.roster import Roster
 
 
-__all__ = [
-    "Announcement",
-    "Gathering",
-    "Party",
-    "ProtocolError",
-    "gather",
-    "open_sum",
-    "threshold",
-]
+__all__ = ["Party", "open_sum"]
 
-LABEL = b"marmor/secure-sum/1/"
 SELF, PAIR = b"s", b"p"
-
-
-class ProtocolError(Exception):
-    """The other side does not keep to the protocol; `rule` is a fixed word."""
-
-    def __init__(self, rule: str) -> None:
-        super().__init__(rule)
-        self.rule = rule
-
-
-def threshold(sites: int) -> int:
-    """Shares and signatures needed to unmask: ⌊2n/3⌋ + 1."""
-    return 2 * sites // 3 + 1
-
-
-@dataclass(frozen=True)
-class Announcement:
-    """A site's fresh keys for one query: `pairs` and `commitments` have one entry per data round.
-
-    `agreement` encrypts shares; a pair key makes the masks that cancel; a commitment is the
-    hash of a self-mask seed, so that a wrong share is noticed.
-    """
-
-    release: str
-    agreement: bytes
-    pairs: tuple[bytes, ...]
-    commitments: tuple[bytes, ...]
-    signature: bytes = b""
-
-    def body(self) -> bytes:
-        """Everything but the signature, in one unambiguous string."""
-        parts = (self.release.encode(), self.agreement, *self.pairs, *self.commitments)
-        return _join(struct.pack("<I", len(self.pairs)), *parts)
-
-    def signed_text(self, site: str, context: bytes) -> bytes:
-        """What the site signs: label, context, its own name and the body."""
-        return LABEL + b"keys" + _join(context, site.encode(), self.body())
-
-    def pack(self) -> bytes:
-        """Return the announcement as bytes."""
-        return self.signature + self.body()
-
-    @staticmethod
-    def unpack(data: bytes) -> "Announcement":
-        """Undo `pack`; ProtocolError for anything else."""
-        parts = _cut(data[64:])
-        rounds = struct.unpack("<I", parts[0])[0] if parts and len(parts[0]) == 4 else 0
-        keys = parts[2:]
-        if not rounds or len(keys) != 2 * rounds + 1 or any(len(key) != 32 for key in keys):
-            raise ProtocolError("malformed_announcement")
-        release = parts[1].decode(errors="replace")
-        pairs, commitments = tuple(keys[1 : rounds + 1]), tuple(keys[rounds + 1 :])
-        return Announcement(release, keys[0], pairs, commitments, data[:64])
-
-
-@dataclass(frozen=True)
-class Gathering:
-    """All announcements of a query, checked. `transcript` commits to every one of them."""
-
-    sites: tuple[str, ...]
-    announcements: Mapping[str, Announcement]
-    transcript: bytes
-
-    @property
-    def releases(self) -> Mapping[str, str]:
-        """Site → release that it answers from."""
-        return {site: self.announcements[site].release for site in self.sites}
-
-    def position(self, site: str) -> int:
-        """The x at which `site` holds its shares: 1 … n in the order of names."""
-        return self.sites.index(site) + 1
-
-
-def gather(
-    packed: Mapping[str, bytes], roster: Roster, context: bytes, rounds: int, minimum: int
-) -> Gathering:
-    """Check everybody's announcement against the pinned `roster` and put them together.
-
-    Raises ProtocolError for too few sites, a stranger, a wrong signature (a swapped or replayed
-    key has one), another number of rounds, or a key that comes twice.
-    """
-    if len(packed) < minimum:
-        raise ProtocolError("too_few_sites")
-    if set(packed) - set(roster.sites):
-        raise ProtocolError("unknown_site")
-    announcements = {site: Announcement.unpack(packed[site]) for site in sorted(packed)}
-    for site, item in announcements.items():
-        _verify(roster, site, item.signature, item.signed_text(site, context))
-    if any(len(item.pairs) != rounds for item in announcements.values()):
-        raise ProtocolError("wrong_number_of_rounds")
-    keys = [key for item in announcements.values() for key in (item.agreement, *item.pairs)]
-    if len(set(keys)) != len(keys):
-        raise ProtocolError("key_used_twice")
-    parts = [part for site in announcements for part in (site.encode(), packed[site])]
-    transcript = hashlib.sha256(LABEL + b"transcript" + _join(context, *parts)).digest()
-    return Gathering(tuple(announcements), announcements, transcript)
 
 
 class Party:
@@ -199,7 +103,7 @@ class Party:
             self._release,
             self._agreement.public_key().public_bytes_raw(),
             tuple(_pair_key(seed).public_key().public_bytes_raw() for seed in self._pair_seeds),
-            tuple(_commitment(seed) for seed in self._self_seeds),
+            tuple(commitment(seed) for seed in self._self_seeds),
         )
         signature = self._identity.sign(unsigned.signed_text(self.site, self._context))
         self._announced = signature + unsigned.body()
@@ -268,7 +172,7 @@ class Party:
             raise ProtocolError("too_few_signatures")
         text = _endorsed(self.gathering, number, survivors, self._bindings[number])
         for site, signature in signatures.items():
-            _verify(self._roster, site, signature, text)
+            verify(self._roster, site, signature, text)
         return {site: self._reveal_one(number, site) for site in self.gathering.sites}
 
     def _reveal_one(self, number: int, site: str) -> bytes:
@@ -301,9 +205,9 @@ class Party:
     def _channel(self, sender: str, receiver: str) -> ChaCha20Poly1305:
         """The one-way channel between two sites for this query."""
         other = receiver if sender == self.site else sender
-        secret = _exchange(self._agreement, self.gathering.announcements[other].agreement)
-        info = b"shares" + _join(sender.encode(), receiver.encode())
-        return ChaCha20Poly1305(_derive(secret, self.gathering.transcript, info))
+        secret = exchange(self._agreement, self.gathering.announcements[other].agreement)
+        info = b"shares" + joined(sender.encode(), receiver.encode())
+        return ChaCha20Poly1305(derive(secret, self.gathering.transcript, info))
 
     def _once(self, step: str, number: int, after: tuple[str, int] | None = None) -> None:
         """Let each step happen once and in order: a mask used twice would give values away."""
@@ -334,7 +238,7 @@ def open_sum(
     for site in gathering.sites:
         if site in masked:
             seed = _rejoin(gathering, revealed, site, SELF)
-            if _commitment(seed) != gathering.announcements[site].commitments[number - 1]:
+            if commitment(seed) != gathering.announcements[site].commitments[number - 1]:
                 raise ProtocolError("wrong_share")
             mask = _self_mask(seed, gathering.transcript, site, number, len(total))
             total = subtract(total, mask)
@@ -379,28 +283,28 @@ def _rejoin(
 
 def _endorsed(gathering: Gathering, number: int, survivors: Sequence[str], binding: bytes) -> bytes:
     """What a survivor signs: the query, the round, what was computed, and who survived."""
-    names = _join(*(site.encode() for site in survivors))
+    names = joined(*(site.encode() for site in survivors))
     return (
         LABEL
         + b"survivors"
-        + _join(gathering.transcript, struct.pack("<I", number), binding, names)
+        + joined(gathering.transcript, struct.pack("<I", number), binding, names)
     )
 
 
 def _self_mask(seed: int, transcript: bytes, site: str, number: int, count: int) -> Limbs:
     """The mask that only `site` knows until t sites reveal their shares of its seed."""
-    info = b"self" + _join(site.encode(), struct.pack("<I", number))
-    return _stream(_derive(seed.to_bytes(32, "little"), transcript, info), count)
+    info = b"self" + joined(site.encode(), struct.pack("<I", number))
+    return _stream(derive(seed.to_bytes(32, "little"), transcript, info), count)
 
 
 def _pair_mask(
     gathering: Gathering, key: X25519PrivateKey, own: str, other: str, number: int, count: int
 ) -> Limbs:
     """The mask that `own`, who holds `key`, and `other` have in common."""
-    secret = _exchange(key, gathering.announcements[other].pairs[number - 1])
+    secret = exchange(key, gathering.announcements[other].pairs[number - 1])
     first, second = sorted((own, other))
-    info = b"pair" + _join(first.encode(), second.encode(), struct.pack("<I", number))
-    return _stream(_derive(secret, gathering.transcript, info), count)
+    info = b"pair" + joined(first.encode(), second.encode(), struct.pack("<I", number))
+    return _stream(derive(secret, gathering.transcript, info), count)
 
 
 def _stream(key: bytes, count: int) -> Limbs:
@@ -410,50 +314,7 @@ def _stream(key: bytes, count: int) -> Limbs:
     return np.frombuffer(data, dtype="<u8").astype(np.uint64).reshape(count, 3)
 
 
-def _derive(secret: bytes, transcript: bytes, info: bytes) -> bytes:
-    """HKDF-SHA256, salted with the transcript of the whole query."""
-    return HKDF(hashes.SHA256(), 32, transcript, LABEL + info).derive(secret)
-
-
-def _exchange(key: X25519PrivateKey, public: bytes) -> bytes:
-    """X25519; ProtocolError for a public key of low order."""
-    try:
-        return key.exchange(X25519PublicKey.from_public_bytes(public))
-    except ValueError:
-        raise ProtocolError("weak_key") from None
-
-
 def _pair_key(seed: int) -> X25519PrivateKey:
     """The X25519 key that follows from a shared seed."""
-    material = _derive(seed.to_bytes(32, "little"), b"", b"pair key")
+    material = derive(seed.to_bytes(32, "little"), b"", b"pair key")
     return X25519PrivateKey.from_private_bytes(material)
-
-
-def _commitment(seed: int) -> bytes:
-    """The public hash of a self-mask seed."""
-    return hashlib.sha256(LABEL + b"commitment" + seed.to_bytes(32, "little")).digest()
-
-
-def _verify(roster: Roster, site: str, signature: bytes, text: bytes) -> None:
-    """Raise ProtocolError unless `site`, by the pinned roster, signed `text`."""
-    try:
-        roster.key(site).verify(signature, text)
-    except InvalidSignature:
-        raise ProtocolError("wrong_signature") from None
-
-
-def _join(*parts: bytes) -> bytes:
-    """Join byte strings so that no two lists give the same result: length before each."""
-    return b"".join(struct.pack("<I", len(part)) + part for part in parts)
-
-
-def _cut(data: bytes) -> list[bytes]:
-    """Undo `_join`; ProtocolError when the lengths do not add up."""
-    parts = []
-    while data:
-        size = struct.unpack("<I", data[:4])[0] if len(data) >= 4 else len(data)
-        if len(data) < 4 + size:
-            raise ProtocolError("malformed_announcement")
-        parts.append(data[4 : 4 + size])
-        data = data[4 + size :]
-    return parts

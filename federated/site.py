@@ -26,6 +26,7 @@ from typing import TypeAlias
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from federated.agreement import ProtocolError
 from federated.conversation import broadcast_digest, query_context
 from federated.disclosure import table_problems
 from federated.ledger import Ledger, Spending, SpentError
@@ -55,7 +56,7 @@ from federated.refusals import FAILURES
 from federated.request import Request, parse_request
 from federated.ring import Limbs, pack
 from federated.roster import Roster
-from federated.secure_sum import Party, ProtocolError
+from federated.secure_sum import Party
 from federated.statistics import Blocks, Broadcast, check_blocks
 from transforms.dictionary import DICTIONARY
 from transforms.errors import RefusedError, RequestError

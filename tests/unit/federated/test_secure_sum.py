@@ -11,16 +11,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from federated import ring
+from federated.agreement import Announcement, Gathering, ProtocolError, gather, threshold
 from federated.roster import Roster
-from federated.secure_sum import (
-    Announcement,
-    Gathering,
-    Party,
-    ProtocolError,
-    gather,
-    open_sum,
-    threshold,
-)
+from federated.secure_sum import Party, open_sum
 
 
 CONTEXT, BINDING = b"c" * 32, b"b" * 32
