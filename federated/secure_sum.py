@@ -19,8 +19,8 @@ What each party sees:
 - the coordinator: public keys, ciphertexts, a uniformly random vector per site and round, the sum;
 - a site: shares encrypted to it, then whatever is published;
 - t - 1 or fewer sites that collude with each other: nothing beyond that;
-- fewer than n/3 sites that collude with the coordinator: the sum over the others, and no less
-  aggregated figure, since two different survivor sets cannot both find t honest-enough signers.
+- fewer than n/3 sites that collude with the coordinator: the sum over all others, and nothing less
+  aggregated, since two survivor sets cannot both get t signatures unless n/3 sites sign twice.
 
 What it does not do: hide the sum from the coordinator, stop a site from sending wrong numbers, or
 keep an answer available when more than n - t sites leave after their vector arrived. Equal

@@ -59,7 +59,7 @@ from federated.roster import Roster
 from federated.secure_sum import Party
 from federated.statistics import Blocks, Broadcast, check_blocks
 from transforms.dictionary import DICTIONARY
-from transforms.errors import RefusedError, RequestError
+from transforms.errors import ConsortiumError, RefusedError, RequestError
 
 
 __all__ = ["Compute", "SiteParty"]
@@ -147,6 +147,8 @@ class SiteParty:
                 return Refused("protocol")
             except _FailureError as failure:
                 return self._failed(failure, failure.code)
+            except ConsortiumError as error:
+                return self._failed(error, "ledger_broken")
             except Exception as error:
                 return self._failed(error, "internal")
 

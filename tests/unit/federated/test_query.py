@@ -232,6 +232,13 @@ def test_the_ledger_is_written_before_the_shares_leave(world: World, tmp_path: P
     assert events == ["asked", "answered"]
 
 
+def test_a_site_whose_ledger_was_changed_answers_nothing(world: World, tmp_path: Path) -> None:
+    world.run()
+    path = tmp_path / "lyon" / "ledger" / "ledger.jsonl"
+    path.write_bytes(path.read_bytes()[:-30])
+    assert world.run(RATE).provenance["failed"] == {"lyon": "ledger_broken"}
+
+
 @pytest.mark.parametrize(
     ("change", "rule"),
     [
