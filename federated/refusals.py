@@ -34,6 +34,6 @@ FAILURES: Mapping[str, str] = {
     "timeout": "the site's statistics took too long",
     "crashed": "the site's statistics ended early, mostly for want of memory",
     "tally_failed": "the site's statistics could not be computed",
-    "ledger_broken": "the site's ledger was changed or cut off; the site answers once it is restored",
+    "ledger_broken": "the site's ledger was changed or cut off; it must be restored there",
     "internal": "something broke at the site; its log has the reference",
 }
