@@ -5,9 +5,11 @@
 What was started is stopped at the end, after an error and after Ctrl-C, unless it is to be kept.
 """
 
+import os
 import shutil
 import signal
 import socket
+import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -17,6 +19,7 @@ from types import FrameType
 
 import infra.consortium
 from infra.demo.synthesize import synthesize
+from infra.environments import ROOT, python
 from infra.progress import Progress, Step
 from infra.site.airflow import AirflowStack
 from infra.site.client import RunProgress
@@ -24,7 +27,7 @@ from transforms.errors import ConsortiumError, SetupError
 from transforms.site import load_site, site_folders
 
 
-__all__ = ["Demo", "demo_query", "run_demo", "stop_demo"]
+__all__ = ["Demo", "connection", "run_demo", "stop_demo"]
 
 REQUESTS = Path(__file__).parent / "requests"
 GATHER_SECONDS = 60.0
@@ -220,17 +223,12 @@ def _ask(demo: Demo, progress: Progress) -> None:
     with progress.run(progress.add("Ask three questions")):
         for request in sorted(REQUESTS.glob("*.toml")):
             with progress.run(progress.add(request.stem, indent=1)) as step:
-                step.at(demo_query(demo, request))
+                step.at(_query(demo, request))
 
 
-def demo_query(demo: Demo, request: Path) -> str:
+def _query(demo: Demo, request: Path) -> str:
     """Ask one question of a running demo; return what to say about the answer."""
     # The client and the plots belong to the federation environment.
-    import os
-    import subprocess
-
-    from infra.environments import ROOT, python
-
     arguments = ["query", "run", str(request), "--out", str(demo.results), "--json"]
     started = time.monotonic()
     done = subprocess.run(
