@@ -19,7 +19,7 @@ from transforms.release import verify
 from transforms.site import Site
 
 
-__all__ = ["aggregate"]
+__all__ = ["PANELS", "Panel", "aggregate"]
 
 
 @dataclass(frozen=True)
