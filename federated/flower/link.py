@@ -1,5 +1,6 @@
 """A node's only connection: outbound TLS to the gateway, every call signed with the node's key."""
 
+from contextlib import suppress
 from typing import TypeVar
 
 import httpx
@@ -10,6 +11,8 @@ from flwr.proto.fab_pb2 import GetFabRequest
 from flwr.proto.fleet_pb2 import (
     ActivateNodeRequest,
     ActivateNodeResponse,
+    DeactivateNodeRequest,
+    DeactivateNodeResponse,
     PullMessagesResponse,
     PushMessagesRequest,
 )
@@ -21,16 +24,18 @@ from flwr.supernode.fleet_http_client import FleetHttpClient
 from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 from google.protobuf.message import Message as Protobuf
 
-from federated.flower.wire import EXCHANGE, HELLO, HOLD
+from federated.flower.wire import EXCHANGE, GOODBYE, HELLO, HOLD
 
 
 __all__ = ["Link"]
+
+TIMEOUT = httpx.Timeout(10.0, read=HOLD + 10.0)
 
 Response = TypeVar("Response", bound=Protobuf)
 
 
 class Link:
-    """Flower's Fleet client plus our two calls, on one TLS session that stays open.
+    """Flower's Fleet client plus our own calls, on one TLS session that stays open.
 
     Every method raises httpx.HTTPStatusError when the gateway refuses (401: key not registered, or
     the gateway has restarted and no longer knows this node's id), httpx.TransportError when it
@@ -72,14 +77,23 @@ class Link:
         return bytes(self._client.GetFab(request).fab.content)
 
     def close(self) -> None:
-        """End the connection; the gateway notices at once."""
+        """Say goodbye, if anybody listens, and end the connection."""
+        with suppress(httpx.HTTPError):
+            request = DeactivateNodeRequest(node_id=self._node.node_id)
+            self._call(GOODBYE, request, DeactivateNodeResponse, httpx.Timeout(1.0))
         self._client.close()
 
-    def _call(self, path: str, request: Protobuf, kind: type[Response]) -> Response:
+    def _call(
+        self,
+        path: str,
+        request: Protobuf,
+        kind: type[Response],
+        timeout: httpx.Timeout = TIMEOUT,
+    ) -> Response:
         return self._client._unary_unary(
             path=path,
             rpc_method=path,
             request=request,
             response_type=kind,
-            timeout=httpx.Timeout(10.0, read=HOLD + 10.0),
+            timeout=timeout,
         )

@@ -11,6 +11,7 @@ import hashlib
 import logging
 import time
 from collections.abc import Callable, Set
+from contextlib import closing
 from pathlib import Path
 from typing import Protocol
 
@@ -131,7 +132,8 @@ def serve_site(site: Site, listen: Path | None = None) -> None:
         if listen is not None:
             local.listen(listen, party.handle_bytes)
         link = Link(membership.gateway, membership.ca, membership.node_key)
-        Node(link, party.handle_bytes, membership.allowed_apps).serve()
+        with closing(link):
+            Node(link, party.handle_bytes, membership.allowed_apps).serve()
     finally:
         executor.close()
 

@@ -149,7 +149,7 @@ class PostOffice:
             return None
         with self._replied:
             self._visits[node_id] += 1
-            self.stay(node_id)
+            self._state.deactivate_node(node_id)  # present again once it waits for messages
             self._replied.notify_all()
         self.bell(node_id).set()  # an older call that is still held open must end
         return node_id

@@ -1,4 +1,4 @@
-"""Our own SuperLink: Flower's app without its open doors, and the two calls that nodes make.
+"""Our own SuperLink: Flower's app without its open doors, and the calls that nodes make.
 
 What is reachable from outside is what `Door` names and nothing else: Flower's Control and Runtime
 APIs, its documentation and every other Fleet call have no route.
@@ -6,9 +6,10 @@ APIs, its documentation and every other Fleet call have no route.
     POST /marmor/v1/node/hello      a node has started: its public key → its node id
     POST /marmor/v1/node/exchange   the last reply up, the next message down, held open while
                                     there is none
+    POST /marmor/v1/node/goodbye    a node ends
     POST /v1/fleet/get-run, get-fab Flower's own: which app a message belongs to
 
-All four carry Flower's node signature (P-384 over a timestamp, valid ±300 s), so they need TLS.
+All carry Flower's node signature (P-384 over a timestamp, valid ±300 s), so they need TLS.
 """
 
 import asyncio
@@ -21,6 +22,8 @@ from flwr.common.serde import message_from_proto, message_to_proto
 from flwr.proto.fleet_pb2 import (
     ActivateNodeRequest,
     ActivateNodeResponse,
+    DeactivateNodeRequest,
+    DeactivateNodeResponse,
     PullMessagesResponse,
     PushMessagesRequest,
 )
@@ -34,7 +37,7 @@ from google.protobuf.message import DecodeError, Message
 
 from federated.flower.access import Membership, NoAccounts
 from federated.flower.post import PostOffice
-from federated.flower.wire import EXCHANGE, HELLO, HOLD
+from federated.flower.wire import EXCHANGE, GOODBYE, HELLO, HOLD
 
 
 __all__ = ["MAX_BODY", "Door", "flower_app", "node_routes"]
@@ -106,7 +109,7 @@ def _config(secret: bytes) -> SuperLinkLifespanConfig:
 
 
 def node_routes(app: FastAPI, post: PostOffice) -> None:
-    """Add `hello` and `exchange` to `app`, whose state holds Flower's LinkState factory."""
+    """Add the nodes' calls to `app`, whose state holds Flower's LinkState factory."""
 
     @app.post(HELLO, include_in_schema=False)
     async def hello(request: Request) -> Response:
@@ -115,6 +118,12 @@ def node_routes(app: FastAPI, post: PostOffice) -> None:
         if node_id is None:
             raise HTTPException(401, "this node key is not registered")
         return _protobuf(ActivateNodeResponse(node_id=node_id))
+
+    @app.post(GOODBYE, include_in_schema=False)
+    async def goodbye(request: Request) -> Response:
+        call = await _authenticated(request, DeactivateNodeRequest)
+        post.leave(call.node_id)
+        return _protobuf(DeactivateNodeResponse())
 
     @app.post(EXCHANGE, include_in_schema=False)
     async def exchange(request: Request) -> Response:

@@ -19,6 +19,7 @@ from flwr.supercore.inflatable.inflatable_object import (
 
 __all__ = [
     "EXCHANGE",
+    "GOODBYE",
     "HELLO",
     "HOLD",
     "MESSAGE_TYPE",
@@ -34,6 +35,7 @@ MESSAGE_TYPE = "query.marmor"
 
 HELLO = "/marmor/v1/node/hello"
 EXCHANGE = "/marmor/v1/node/exchange"
+GOODBYE = "/marmor/v1/node/goodbye"
 
 HOLD = 20.0
 """Seconds that a node's call is held open while there is nothing to deliver."""

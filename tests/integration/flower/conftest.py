@@ -1,20 +1,25 @@
 """A real consortium on loopback: gateway and four nodes as processes, TLS and node keys on."""
 
 import hashlib
+import importlib
 import json
 import os
 import socket
 import time
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from federated.client import Client
+from federated.flower.layout import read_node_key
 from infra import consortium
 from transforms.dictionary import DICTIONARY
 from transforms.dictionary.arrow import schema
@@ -22,7 +27,16 @@ from transforms.dictionary.model import Field
 from transforms.site import create_site
 
 
-pytest.importorskip("flwr")
+if TYPE_CHECKING:
+    from federated.flower.link import Link
+
+# Needs Flower, so it is collected in the federation environment only. Flower is imported here
+# because what it imports in turn warns of its own deprecations.
+with warnings.catch_warnings(action="ignore"):
+    try:
+        importlib.import_module("flwr.supercore.logger")
+    except ModuleNotFoundError:
+        collect_ignore_glob = ["*.py"]
 HERE = Path(__file__).parent
 NAMES = ("leiden", "lyon", "torino", "ulm")
 
@@ -50,6 +64,13 @@ class Running:
 
     def client(self) -> Client:
         return Client(self.url, consortium.read_token(self.folder), self.ca)
+
+    def link(self, name: str, key: ec.EllipticCurvePrivateKey | None = None) -> "Link":
+        """Return a connection as the node of site `name` makes it, or with another key."""
+        from federated.flower.link import Link
+
+        key = key or read_node_key(self.sites[name] / "keys" / "node.key")
+        return Link(self.url.removeprefix("https://"), self.ca.read_bytes(), key)
 
     def release(self, name: str) -> Path:
         current = (self.sites[name] / "CURRENT").read_text()

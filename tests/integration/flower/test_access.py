@@ -13,19 +13,9 @@ from flwr.proto.node_pb2 import Node
 
 from federated.client import Client
 from federated.flower import wire
-from federated.flower.layout import read_node_key
-from federated.flower.link import Link
 from transforms.errors import ConsortiumError
 
 from .conftest import Running
-
-
-def link(running: Running, key: ec.EllipticCurvePrivateKey) -> Link:
-    return Link(running.url.removeprefix("https://"), running.ca.read_bytes(), key)
-
-
-def key_of(running: Running, name: str) -> ec.EllipticCurvePrivateKey:
-    return read_node_key(running.sites[name] / "keys/node.key")
 
 
 def status_of(call: Callable[..., object], *arguments: Message | None) -> int:
@@ -60,13 +50,13 @@ def test_a_gateway_that_is_not_there_is_named() -> None:
 
 
 def test_an_unregistered_node_key_is_refused(running: Running) -> None:
-    with closing(link(running, ec.generate_private_key(ec.SECP384R1()))) as stranger:
+    with closing(running.link("ulm", ec.generate_private_key(ec.SECP384R1()))) as stranger:
         assert status_of(stranger.hello) == 401
         assert status_of(stranger.exchange, None) == 401
 
 
 def test_a_node_cannot_take_another_nodes_messages(running: Running) -> None:
-    with closing(link(running, key_of(running, "ulm"))) as thief:
+    with closing(running.link("ulm")) as thief:
         for node_id in (0, 1, 2**40):
             thief._node = Node(node_id=node_id)
             assert status_of(thief.exchange, None) == 401

@@ -4,6 +4,8 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -100,6 +102,27 @@ def test_a_killed_node_takes_its_executor_along_and_is_absent_at_once(running: R
     running.await_online(3, seconds=10)
     await_none(running.sites["lyon"])
     running.start_node("lyon")
+    running.await_online(4)
+
+
+def test_an_older_connection_of_a_node_is_let_go(running: Running) -> None:
+    """After a broken connection the gateway may still hold the old call: it must not count."""
+    consortium.stop_node(running.sites["ulm"])
+    running.await_online(3)
+    old = running.link("ulm")
+    with closing(running.link("ulm")) as new, ThreadPoolExecutor(2) as pool:
+        old.hello()
+        held = pool.submit(old.exchange, None)
+        running.await_online(4)
+        new.hello()
+        assert held.result(5) is None
+        waiting = pool.submit(new.exchange, None)
+        running.await_online(4)
+        old._client.close()  # without a goodbye, as a broken connection ends
+        time.sleep(0.3)
+        running.await_online(4, seconds=1)
+        running.start_node("ulm")  # ends the call that waits
+        assert waiting.result(10) is None
     running.await_online(4)
 
 
