@@ -18,7 +18,7 @@ STAGES = ("collect", "harmonize", "validate", "review", "publish", "aggregate", 
 DONE = frozenset({"success", "skipped"})
 FAILED = frozenset({"failed", "upstream_failed", "removed"})
 TOKEN_SECONDS = 3600.0  # a token lives 24 hours; a new one each hour is never too old
-POLL_SECONDS = 0.4
+POLL_SECONDS = 0.6  # a look costs the API server 30 ms of one core
 
 
 @dataclass(frozen=True)

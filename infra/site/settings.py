@@ -68,7 +68,7 @@ SETTINGS = (
     Setting("workers", "min_heartbeat_interval", "1", "default 5 s keeps a finished slot busy"),
     Setting("dag_processor", "dag_bundle_config_list", BUNDLES, "the project's own dags folder"),
     Setting("dag_processor", "parsing_processes", "1", "there is one DAG file"),
-    Setting("dag_processor", "min_file_process_interval", "10", "a new site appears in 10 s"),
+    Setting("dag_processor", "min_file_process_interval", "20", "a new site appears in 20 s"),
     Setting("dag_processor", "refresh_interval", "60", "DAG files change at an upgrade only"),
     Setting("dag_processor", "print_stats_interval", "600", "quiet"),
     Setting("logging", "colored_console_log", "False", "component logs are files"),
