@@ -94,16 +94,16 @@ class UnitCount:
 
 @dataclass(frozen=True)
 class SourceCount:
-    """Rows read from a source of the mapping, and parts of its files that no source reads."""
+    """Rows and files read from a source of the mapping."""
 
     source: str
     rows: int
-    other_parts: int
+    files: int
 
 
 @dataclass(frozen=True)
 class NotHeld:
-    """Something the sources say that the dictionary has no place for."""
+    """Something in the inbox that no source reads, or that the dictionary has no place for."""
 
     kind: str
     rows: int
@@ -164,7 +164,7 @@ def _evidence(
         flags=_fired(connection, "flags"),
         units=_units(connection),
         sources=tuple(
-            SourceCount(source, rows, len(counts["other_parts"].get(source, ())))
+            SourceCount(source, rows, counts["files_read"][source])
             for source, rows in sorted(counts["rows_read"].items())
         ),
         not_held=tuple(NotHeld(kind, rows) for kind, rows in sorted(counts["not_held"].items())),

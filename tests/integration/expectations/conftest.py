@@ -121,7 +121,7 @@ def harmonised(tmp_path: Path) -> Callable[..., Site]:
         )
         counts = {
             "rows_read": {"patients": 20},
-            "other_parts": {"patients": []},
+            "files_read": {"patients": 1},
             "not_held": {},
             "excluded_for_consent": 0,
             "rejected": rejected,

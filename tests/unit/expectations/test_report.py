@@ -63,7 +63,7 @@ def document(**changes: Any) -> dict[str, Any]:
             {"analyte": "calcium", "unit": "mg/dL", "canonical": "mmol/L", "status": "converted",
              "rows": 7},
         ],
-        "sources": [{"source": "patients", "rows": 23, "other_parts": 1}],
+        "sources": [{"source": "patients", "rows": 23, "files": 1}],
         "not_held": [{"kind": "files: uri", "rows": 4}],
         "excluded_for_consent": 2,
     }  # fmt: skip
