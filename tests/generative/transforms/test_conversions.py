@@ -1,30 +1,26 @@
 """Numbers and dates as people write them are read back, whatever the habit."""
 
 import datetime
-from collections.abc import Iterator
+import functools
 
 import duckdb
-import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from transforms.spelling import amount_sql, date_sql
 
 
-QUICK = settings(max_examples=150, deadline=None,
-                 suppress_health_check=[HealthCheck.function_scoped_fixture])  # fmt: skip
+QUICK = settings(max_examples=150, deadline=None)
 
 
-@pytest.fixture(scope="module")
-def connection() -> Iterator[duckdb.DuckDBPyConnection]:
-    with duckdb.connect() as connection:
-        yield connection
+@functools.cache
+def connection() -> duckdb.DuckDBPyConnection:
+    return duckdb.connect()
 
 
-def read(connection: duckdb.DuckDBPyConnection, sql: str, text: str) -> object:
-    ((value,),) = connection.execute(
-        f"select {sql} from (select $1::varchar as cell)", [text]
-    ).fetchall()
+def read(sql: str, text: str) -> object:
+    query = f"select {sql} from (select $1::varchar as cell)"
+    ((value,),) = connection().execute(query, [text]).fetchall()
     return value
 
 
@@ -42,10 +38,10 @@ def written(number: float, decimal: str, thousands: str) -> str:
     ]),
 )  # fmt: skip
 def test_a_number_in_its_declared_habit_is_read_exactly(
-    connection: duckdb.DuckDBPyConnection, number: float, habit: tuple[str, str]
+    number: float, habit: tuple[str, str]
 ) -> None:
     text = written(number, *habit)
-    assert read(connection, amount_sql("cell", habit[0]), text) == number
+    assert read(amount_sql("cell", habit[0]), text) == number
 
 
 @QUICK
@@ -57,12 +53,10 @@ def test_a_number_in_its_declared_habit_is_read_exactly(
 @example("Infinity", ".")
 @example("0x10", ".")
 @example("1_000", ".")
-def test_any_text_is_a_finite_number_or_nothing(
-    connection: duckdb.DuckDBPyConnection, text: str, decimal: str
-) -> None:
+def test_any_text_is_a_finite_number_or_nothing(text: str, decimal: str) -> None:
     if "\0" in text:
         return
-    value = read(connection, amount_sql("cell", decimal), text)
+    value = read(amount_sql("cell", decimal), text)
     assert value is None or (isinstance(value, float) and abs(value) < 1e115)
     if value is not None:
         assert any(sign.isdigit() for sign in text)
@@ -77,20 +71,17 @@ def test_any_text_is_a_finite_number_or_nothing(
     separator=st.sampled_from("./- "),
 )  # fmt: skip
 def test_a_date_in_its_declared_order_is_read_exactly(
-    connection: duckdb.DuckDBPyConnection,
     day: datetime.date,
     order: tuple[str, str],
     separator: str,
 ) -> None:
     text = day.strftime(order[1].format(separator))
-    assert read(connection, date_sql("cell", order[0]), text) == day
-    assert read(connection, date_sql("cell", order[0]), day.isoformat()) == day
+    assert read(date_sql("cell", order[0]), text) == day
+    assert read(date_sql("cell", order[0]), day.isoformat()) == day
 
 
 @QUICK
 @given(text=st.text(alphabet="0123456789./- T:", max_size=12))
-def test_any_text_is_a_date_of_a_four_digit_year_or_nothing(
-    connection: duckdb.DuckDBPyConnection, text: str
-) -> None:
-    value = read(connection, date_sql("cell", "DMY"), text)
+def test_any_text_is_a_date_of_a_four_digit_year_or_nothing(text: str) -> None:
+    value = read(date_sql("cell", "DMY"), text)
     assert value is None or str(value.year) in text.replace("0000", "")  # type: ignore[attr-defined]
