@@ -1,0 +1,226 @@
+"""What the dictionary says against single values: limits, units that look like another, ages."""
+
+import datetime
+from typing import Any
+
+import duckdb
+import pytest
+
+from transforms.codelists import load_codelists
+from transforms.derive import derive
+from transforms.limits import check_limits
+from transforms.mapping import FieldRule, Mapping, Source, ValueRule
+from transforms.pseudonyms import install
+from transforms.sql import identifier
+from transforms.staging import stage
+
+
+def rule(target: str, kind: str, column: str = "", **more: str) -> FieldRule:
+    table, _, rest = target.partition(".")
+    name, _, bracket = rest.rstrip("]").partition("[")
+    return FieldRule(
+        table, name, table, kind, tuple(filter(None, [column])), bracket or None, **more
+    )
+
+
+def judged(
+    rules: list[FieldRule],
+    rows: dict[str, list[dict[str, Any]]],
+    values: tuple[ValueRule, ...] = (),
+) -> duckdb.DuckDBPyConnection:
+    """Stage rows of one source per table (column `id` is the person) and judge them by limits."""
+    sources = tuple(Source(name, "excel", "f", "delimited", "id", missing=("NR",)) for name in rows)
+    mapping = Mapping(sources, tuple(rules), values, ())
+    connection = duckdb.connect()
+    connection.execute("create schema source")
+    for name, listed in rows.items():
+        columns = list(dict.fromkeys(key for row in listed for key in row))
+        typed = ", ".join(f"{identifier(column)} varchar" for column in columns)
+        connection.execute(
+            f"create table source.{identifier(name)} ({typed}, source_file varchar, "
+            "source_sheet varchar, source_row bigint)"
+        )
+        marks = ", ".join("?" for _ in range(len(columns) + 3))
+        connection.executemany(
+            f"insert into source.{identifier(name)} values ({marks})",
+            [[*(row.get(c) for c in columns), "f.csv", "", nr] for nr, row in enumerate(listed)],
+        )
+    load_codelists(connection)
+    install(connection, b"0" * 32)
+    connection.execute(
+        "create table violations (table_name varchar, row_id varchar, field varchar, "
+        "rule varchar, severity varchar, remedy varchar)"
+    )
+    stage(connection, mapping)
+    derive(connection)
+    check_limits(connection, mapping)
+    return connection
+
+
+LABS = [
+    # analyte, unit, value: what is found, and the unit that it looks like
+    ("hemoglobin", "g/dL", "12.5", set(), ""),
+    ("hemoglobin", "g/dL", "125", {"range hard", "R80 hard"}, "g/L"),
+    ("hemoglobin", "g/dL", "6.5", {"R80 soft"}, "mmol/L"),
+    ("hemoglobin", "g/L", "12.5", {"R80 soft"}, "g/dL"),
+    ("hemoglobin", "mmol/L", "12.5", {"R80 soft"}, "g/dL"),
+    ("calcium", "mmol/L", "2.4", set(), ""),
+    ("calcium", "mmol/L", "9.6", {"range hard", "R80 hard"}, "mg/dL"),
+    ("calcium", "mmol/L", "96", {"range hard", "R80 hard"}, "mg/L"),
+    ("calcium", "mg/dL", "96", {"range hard", "R80 hard"}, "mg/L"),
+    ("calcium", "mg/L", "9.6", {"range hard", "R80 hard"}, "mg/dL"),
+    ("calcium", "mg/dL", "2.4", {"R80 soft"}, "mmol/L"),
+    ("calcium", "mmol/L", "3.1", {"soft_range soft"}, ""),
+    ("platelets", "10*9/L", "250000", {"range hard", "R80 hard"}, "/uL"),
+    ("platelets", "/µL", "250000", set(), ""),
+    ("platelets", "/µL", "250", {"R80 soft"}, "10*9/L"),
+    ("creatinine", "umol/L", "0.9", {"range hard", "R80 hard"}, "mg/dL"),
+    ("pth", "pmol/L", "6", set(), ""),
+    ("pth", "pmol/L", "57", {"R80 soft"}, "pg/mL"),
+    ("pth", "pmol/L", "20", {"R80 soft"}, "pg/mL"),
+    ("pth", "pg/mL", "57", set(), ""),
+    # never guessed between ng/mL and nmol/L
+    ("vitamin_d_25oh", "nmol/L", "12", {"soft_range soft"}, ""),
+    ("vitamin_d_25oh", "nmol/L", "1", {"range hard"}, ""),
+]
+
+
+@pytest.fixture(scope="module")
+def labs() -> duckdb.DuckDBPyConnection:
+    rules = [
+        rule("lab_measurement.analyte", "copy", "analyte"),
+        rule("lab_measurement.value", "number", "value", arg="unit_column=unit"),
+    ]
+    rows = [
+        {"id": "1", "analyte": analyte, "value": value, "unit": unit}
+        for analyte, unit, value, *_ in LABS
+    ]
+    return judged(rules, {"lab_measurement": rows})
+
+
+@pytest.mark.parametrize("nr", range(len(LABS)), ids=[" ".join(row[:3]) for row in LABS])
+def test_laboratory_values(labs: duckdb.DuckDBPyConnection, nr: int) -> None:
+    *_, expected, looks_like = LABS[nr]
+    found = labs.execute(
+        "select rule || ' ' || severity, remedy from violations "
+        "join staged.lab_measurement using (row_id) where source_row = $1",
+        [nr],
+    ).fetchall()
+    assert {said for said, _ in found} == expected
+    ((status,),) = labs.execute(
+        "select unit_status from staged.lab_measurement where source_row = $1", [nr]
+    ).fetchall()
+    assert (status == "suspect") == bool(looks_like)
+    hints = [remedy for said, remedy in found if said.startswith("R80")]
+    assert [hint.startswith(f"looks like {looks_like};") for hint in hints] == [True] * len(hints)
+
+
+def test_a_batch_of_everyday_mmol_values_labelled_g_dl_is_noticed_as_a_whole() -> None:
+    rules = [rule("lab_measurement.value[hemoglobin]", "number", "Hb", unit="g/dL")]
+
+    def flags(values: list[str]) -> int:
+        rows = [{"id": str(nr), "Hb": value} for nr, value in enumerate(values)]
+        query = "select count(*) from violations where rule = 'R80' and severity = 'soft'"
+        ((count,),) = judged(rules, {"lab_measurement": rows}).execute(query).fetchall()
+        return int(count)
+
+    mmol = ["7.4", "7.9", "8.1", "8.3", "8.0", "7.6", "9.0", "8.8", "7.5", "7.7"]
+    g_dl = ["12.4", "13.9", "14.1", "12.3", "13.0", "12.6", "9.0", "8.8", "13.5", "12.7"]
+    assert flags(mmol) == 10
+    assert flags(g_dl) == 0
+    assert flags(mmol[:9]) == 0  # too few to judge a batch
+
+
+def test_ages_become_dates_and_dates_become_ages() -> None:
+    rules = [
+        rule("person.birth_date", "date", "born"),
+        rule("person.first_contact_date", "age_to_date", "age"),
+        rule("fracture.fracture_date", "age_to_date", "age", unit="iso8601"),
+        rule("fracture.bone_site", "const", arg="tibia"),
+        rule("diagnosis.dx_date", "date", "on"),
+        rule("diagnosis.dx_age_y", "number", "age", unit="mo"),
+    ]
+    connection = judged(
+        rules,
+        {
+            "person": [{"id": "1", "born": "2000-01-01", "age": "10"}],
+            "fracture": [{"id": "1", "age": "P2Y"}],
+            "diagnosis": [{"id": "1", "on": "2001-01-01", "age": "6"}, {"id": "1", "age": "6"}],
+        },
+    )
+    ((contact,),) = connection.execute("select first_contact_date from staged.person").fetchall()
+    assert contact == datetime.date(2010, 1, 1)
+    ((date, age),) = connection.execute(
+        "select fracture_date, age_at_fracture_y from staged.fracture"
+    ).fetchall()
+    assert date == datetime.date(2002, 1, 1)  # 730.5 days, to the nearest day
+    assert age == pytest.approx(2.0, abs=0.003)
+    ages = connection.execute(
+        "select dx_age_y from staged.diagnosis order by source_row"
+    ).fetchall()
+    assert ages == [(366 / 365.25,), (0.5,)]
+
+
+def test_precision_of_the_birth_date_follows_from_how_it_is_written() -> None:
+    rules = [rule("person.birth_date", "date", "born", arg="DMY")]
+    born = ["03/04/2000", "04/2000", "2000", "NR"]
+    rows = [{"id": str(nr), "born": text} for nr, text in enumerate(born)]
+    connection = judged(rules, {"person": rows})
+    found = connection.execute(
+        "select birth_date::varchar, birth_date_precision from staged.person order by source_row"
+    ).fetchall()
+    assert found == [("2000-04-03", "day"), ("2000-04-01", "month"), ("2000-07-01", "year")]
+
+
+def test_a_text_of_the_wrong_form_becomes_empty_and_is_flagged() -> None:
+    rules = [
+        rule("variant.gene_symbol", "copy", "gene"),
+        rule("variant.hgvs_c", "copy", "change"),
+        rule("variant.zygosity", "const", arg="heterozygous"),
+    ]
+    rows = [{"id": "1", "gene": "CLCN7", "change": "c.643G>A"},
+            {"id": "2", "gene": "CLCN7", "change": "643 G nach A"}]  # fmt: skip
+    connection = judged(rules, {"variant": rows})
+    assert connection.execute(
+        "select hgvs_c from staged.variant order by source_row"
+    ).fetchall() == [("c.643G>A",), (None,)]
+    assert connection.execute("select field, rule, severity from violations").fetchall() == [
+        ("hgvs_c", "unreadable_value", "soft")
+    ]
+
+
+def test_brackets_make_a_row_each_and_share_the_plain_fields() -> None:
+    rules = [
+        rule("lab_measurement.sample_date", "date", "on"),
+        rule("lab_measurement.value[calcium]", "number", "Ca", unit="mmol/L"),
+        rule("lab_measurement.value[hemoglobin]", "number", "Hb", unit="g/L"),
+    ]
+    rows = [{"id": "1", "on": "2020-01-01", "Ca": "2.4", "Hb": "120"},
+            {"id": "1", "on": "2021-01-01", "Ca": "2.3", "Hb": None},
+            {"id": "1", "on": "2022-01-01", "Ca": "NR", "Hb": " "}]  # fmt: skip
+    found = judged(rules, {"lab_measurement": rows}).execute(
+        "select analyte, value, sample_date::varchar from staged.lab_measurement order by all"
+    )
+    assert found.fetchall() == [
+        ("calcium", 2.3, "2021-01-01"),
+        ("calcium", 2.4, "2020-01-01"),
+        ("hemoglobin", 120.0, "2020-01-01"),
+    ]
+
+
+def test_skipped_rows_are_not_staged() -> None:
+    rules = [
+        rule("lab_measurement.analyte", "recode", "what"),
+        rule("lab_measurement.value", "number", "value", unit="mmol/L"),
+    ]
+    values = (
+        ValueRule("lab_measurement", "analyte", "", "Ca", "calcium"),
+        ValueRule("lab_measurement", "analyte", "", "weight", "skip"),
+    )
+    rows = [{"id": "1", "what": "Ca", "value": "2.4"}, {"id": "1", "what": "Weight", "value": "x"},
+            {"id": "1", "what": "height", "value": "5"}]  # fmt: skip
+    connection = judged(rules, {"lab_measurement": rows}, values)
+    ((staged,),) = connection.execute("select count(*) from staged.lab_measurement").fetchall()
+    assert staged == 2
+    rules_found = connection.execute("select distinct rule from violations order by 1").fetchall()
+    assert rules_found == [("unknown_code",), ("unknown_unit",)]
