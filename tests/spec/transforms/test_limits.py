@@ -219,7 +219,7 @@ def test_skipped_rows_are_not_staged() -> None:
     )
     rows = [{"id": "1", "what": "Ca", "value": "2.4"}, {"id": "1", "what": "Weight", "value": "x"},
             {"id": "1", "what": "height", "value": "5"}]  # fmt: skip
-    connection = judged(rules, {"lab_measurement": rows}, values)
+    connection = judged(rules, {"lab_measurement": rows}, *values)
     ((staged,),) = connection.execute("select count(*) from staged.lab_measurement").fetchall()
     assert staged == 2
     rules_found = connection.execute("select distinct rule from violations order by 1").fetchall()
