@@ -5,6 +5,7 @@ The tests build on each other's state and run in the order in which they stand.
 
 import json
 import os
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -89,6 +90,32 @@ def test_a_change_in_the_inbox_starts_a_run(stack: AirflowStack, observer: Any) 
     (outcome,) = stack.wait(set(stack.client.runs("ulm")) - known)
     assert outcome.state == "success"
     assert outcome.run.dag_run.startswith("asset_triggered")
+
+
+def test_a_killed_task_is_done_again(stack: AirflowStack, observer: Any) -> None:
+    ulm = site(stack, "ulm")
+    before = current_release(ulm)
+    repeat_a_row(ulm)
+    started = stack.trigger("ulm")
+    observer.wait_until(lambda: stack.task_states(started)["harmonize"] == "running", 60, "begun")
+    for pid in task_processes(observer.session_members(head(stack))):
+        os.kill(pid, signal.SIGKILL)
+    assert current_release(ulm) == before
+    (outcome,) = stack.wait([started], timeout=600)
+    assert outcome.state == "success"
+    assert current_release(ulm) != before
+    log = f"dag_id=marmor_ulm/run_id={started.dag_run}/task_id=harmonize/attempt=2.log"
+    assert (stack.home / "logs" / log).exists()
+
+
+def task_processes(members: set[int]) -> list[int]:
+    """Return those that compute: not the workers that watch over them."""
+    titles = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in members}
+    return [
+        pid
+        for pid, title in titles.items()
+        if title.startswith(b"airflow worker -- ") and b"LocalExecutor" not in title
+    ]
 
 
 def test_a_waiting_review_goes_on_when_somebody_accepts(stack: AirflowStack) -> None:
