@@ -1,24 +1,22 @@
 """Runs a site's plain statistics in a process of their own: no keys, no network, bounded resources.
 
-The node holds the keys and the connection, the executor holds the data: neither can do the other's
-work. The executor is started once and stays warm. It has its own network namespace without any
-interface where the kernel allows, an empty environment, no file it may grow, and is killed when a
-tally takes longer than its deadline; the next tally gets a fresh one. Parent and child speak over
-a socket pair: a JSON header and NumPy arrays, no pickle. What the child says of a failure is a
-code and the names of functions, never the text of an exception, because that may quote a cell.
+The node holds the keys and the connection, the executor reads the rows: neither can do the other's
+work. The executor is started once and stays warm. It walls itself in (`sandbox`: no network, no
+file but releases and libraries, bounded memory and time), has an empty environment, and is killed
+when a tally takes longer than its deadline; the next tally gets a fresh one. Parent and child
+speak over a socket pair: a JSON header and NumPy arrays, no pickle. What the child says of a
+failure is a code and the names of functions, never the text of an exception, because that may
+quote a cell.
 
 DuckDB's own security page advises a sandbox by the operating system: its `memory_limit` is not a
 bound (measured: 5.8 GB under a limit of 512 MB), so RLIMIT_AS is.
 """
 
-import ctypes
 import io
 import json
 import logging
 import os
 import re
-import resource
-import signal
 import socket
 import struct
 import subprocess
@@ -32,6 +30,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from federated import sandbox
 
 
 __all__ = ["Executor", "ExecutorError", "Limits"]
@@ -72,7 +72,8 @@ class Executor:
 
     def __init__(self, releases: Path, limits: Limits = Limits()) -> None:
         """Start the process; `releases` is the site's folder of releases."""
-        self._releases, self._limits = releases, limits
+        releases.mkdir(parents=True, exist_ok=True)  # the wall opens for a folder that exists
+        self._releases, self._limits = releases.resolve(), limits
         self._lock = threading.Lock()
         self._process, self._socket = self._spawn()
 
@@ -106,6 +107,8 @@ class Executor:
             self._restart()
         try:
             self._socket.settimeout(self._limits.wall)
+            if not self._ready:
+                self._note_walls(_unpack(_receive(self._socket))[0])
             _send(self._socket, job)
             return _unpack(_receive(self._socket))
         except TimeoutError:
@@ -115,12 +118,19 @@ class Executor:
         self._restart()
         raise ExecutorError(code)
 
+    def _note_walls(self, walls: Mapping[str, bool]) -> None:
+        """Write to the site's log what the kernel here cannot keep from the executor."""
+        self._ready = True
+        for name in (name for name, stands in walls.items() if not stands):
+            _log.warning("executor %d: this kernel does not wall off its %s", self.pid, name)
+
     def _restart(self) -> None:
         _log.warning("executor %d is gone or stuck; starting another", self._process.pid)
         self.close()
         self._process, self._socket = self._spawn()
 
     def _spawn(self) -> tuple[subprocess.Popen[bytes], socket.socket]:
+        self._ready = False
         mine, theirs = socket.socketpair()
         with theirs:
             settings = {
@@ -195,37 +205,6 @@ def _blocks(kinds: Mapping[str, str], arrays: Arrays) -> Any:
 # -- the child ------------------------------------------------------------------------------------
 
 
-def _confine(parent: int) -> None:
-    """Tie this process to its parent's life and take the network away; before NumPy has threads."""
-    libc = ctypes.CDLL(None)
-    libc.prctl(38, 1, 0, 0, 0)  # PR_SET_NO_NEW_PRIVS
-    libc.unshare(0x10000000 | 0x40000000)  # CLONE_NEWUSER | CLONE_NEWNET
-    libc.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG, which a new user namespace would clear
-    if os.getppid() != parent:
-        sys.exit()
-
-
-def _limit(memory: int) -> None:
-    """Forbid growth by more than `memory` bytes, any file and more than 64 open descriptors.
-
-    What the libraries have reserved by now counts as address space, used or not, and differs
-    between their versions: so the limit starts from there.
-    """
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
-    space = pages * resource.getpagesize() + memory
-    resource.setrlimit(resource.RLIMIT_AS, (space, space))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
-
-
-def _grant_cpu(seconds: int) -> None:
-    """Allow `seconds` more of CPU time than used so far: a warm process must not run dry."""
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    soft = int(used.ru_utime + used.ru_stime) + seconds + 1
-    resource.setrlimit(resource.RLIMIT_CPU, (soft, resource.RLIM_INFINITY))
-
-
 def _work(channel: socket.socket, releases: Path, cpu: int) -> None:
     """Answer jobs until the parent closes the channel."""
     while True:
@@ -233,7 +212,7 @@ def _work(channel: socket.socket, releases: Path, cpu: int) -> None:
             header, broadcast = _unpack(_receive(channel))
         except EOFError:
             return
-        _grant_cpu(cpu)
+        sandbox.grant_cpu(cpu)
         _send(channel, _answer(releases, header, broadcast))
 
 
@@ -258,15 +237,30 @@ def _answer(releases: Path, header: Mapping[str, Any], broadcast: Arrays) -> byt
         return _pack({"code": code if isinstance(code, str) else "internal", "where": where}, {})
 
 
-def main() -> None:
-    """Be an executor: confine, import, limit, then answer jobs."""
-    settings = json.loads(sys.argv[1])
-    _confine(settings["parent"])
-    import federated.tally  # noqa: F401 - everything a tally needs, while files may still be opened
+def _readable(releases: Path) -> list[Path]:
+    """Return the folders that a tally may read: releases, Python, libraries, packages.
 
-    _limit(settings["memory"])
+    DuckDB also wants to learn of memory limits there where the kernel publishes them.
+    """
+    limits = [Path("/proc/self"), Path("/sys/fs/cgroup")]
+    packages = [Path(sys.modules[name].__path__[0]) for name in ("federated", "transforms")]
+    libraries = [Path(sys.prefix), Path(sys.base_prefix), Path("/usr/lib"), Path("/lib")]
+    return [releases, *libraries, *packages, *limits]
+
+
+def main() -> None:
+    """Be an executor: wall itself in, say which walls stand, then answer jobs."""
+    settings = json.loads(sys.argv[1])
+    network = sandbox.leave_network()
+    sandbox.tie_to(settings["parent"])
+    import federated.tally  # noqa: F401 - all that a tally needs, before memory is limited
+
+    sandbox.limit_growth(settings["memory"])
+    releases = Path(settings["releases"])
+    walls = sandbox.Walls(network, files=sandbox.only_read(_readable(releases)))
     channel = socket.socket(fileno=settings["socket"])
-    _work(channel, Path(settings["releases"]), settings["cpu"])
+    _send(channel, _pack(vars(walls), {}))
+    _work(channel, releases, settings["cpu"])
 
 
 if __name__ == "__main__":

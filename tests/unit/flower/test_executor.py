@@ -2,6 +2,9 @@
 
 import os
 import signal
+import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,6 +49,47 @@ def test_it_is_another_process_without_network_or_environment(executor: Executor
     assert 3 * 2**29 < space < 8 * 2**30
     lines = (process / "environ").read_text().split("\0")
     assert {line.split("=")[0] for line in lines} - {"", "LC_CTYPE"} == set(module._ENVIRONMENT)
+
+
+WALLED = """\
+import os, socket, sys
+from pathlib import Path
+from federated import sandbox
+
+folder = Path(sys.argv[1])
+network = sandbox.leave_network()
+files = sandbox.only_read([folder / "releases"])
+print(network, files)
+for attempt in (
+    lambda: (folder / "releases/view").read_text(),
+    lambda: (folder / "keys/node.key").read_text(),
+    lambda: (folder / "releases/view").write_text("changed"),
+    lambda: (folder / "releases/new").mkdir(),
+    lambda: (folder / "releases/link").symlink_to(folder / "keys"),
+    lambda: os.listdir(folder),
+    lambda: socket.create_connection(("127.0.0.1", int(sys.argv[2])), 1),
+):
+    try:
+        attempt()
+        print("yes")
+    except OSError as error:
+        print(type(error).__name__)
+"""
+
+
+def test_keys_and_network_are_out_of_reach(tmp_path: Path) -> None:
+    """The wall opens for reading releases; a link to a key does not lead through it."""
+    for name in ("releases/view", "keys/node.key"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text("content")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        command = [sys.executable, "-c", WALLED, str(tmp_path), str(server.getsockname()[1])]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    stands, *seen = done.stdout.splitlines()
+    if stands != "True True":
+        pytest.skip(f"this kernel gives ordinary users no such walls (network, files): {stands}")
+    assert seen[:-1] == ["yes", *["PermissionError"] * 5]
+    assert seen[-1] != "yes"
 
 
 def test_killed_executor_is_replaced(executor: Executor) -> None:

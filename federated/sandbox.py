@@ -1,0 +1,103 @@
+"""What the executor gives up before it sees a row: network, keys, files, growth.
+
+All of it is asked of the Linux kernel and needs no privilege: a network namespace of its own, the
+file rules of Landlock (since Linux 5.13), resource limits. A kernel that lacks one of the first
+two, or forbids it, leaves the process without that wall; `Walls` says which ones stand, and the
+node writes it to its log. Numbers of system calls and flags: linux/prctl.h, sched.h, landlock.h.
+"""
+
+import ctypes
+import os
+import resource
+import signal
+import struct
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+
+__all__ = ["Walls", "grant_cpu", "leave_network", "limit_growth", "only_read", "tie_to"]
+
+_SET_PDEATHSIG, _SET_NO_NEW_PRIVS = 1, 38
+_NEWUSER, _NEWNET = 0x10000000, 0x40000000
+_CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
+_ALL_FILE_RIGHTS = (1 << 13) - 1  # every right of Landlock's first version
+_READ_FILE, _READ_DIR = 1 << 2, 1 << 3
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+@dataclass(frozen=True)
+class Walls:
+    """Which walls stand around a process; limits of growth always do."""
+
+    network: bool
+    files: bool
+
+
+def leave_network() -> bool:
+    """Move into a network namespace without any interface; return whether the kernel allowed it.
+
+    Only a process with a single thread can: call it before libraries start theirs.
+    """
+    _libc.prctl(_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    return bool(_libc.unshare(_NEWUSER | _NEWNET) == 0)
+
+
+def tie_to(parent: int) -> None:
+    """Let the kernel kill this process when `parent` ends; end now when it has ended already.
+
+    Call it after `leave_network`, because a new user namespace clears the setting.
+    """
+    _libc.prctl(_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        sys.exit()
+
+
+def only_read(folders: Iterable[Path]) -> bool:
+    """Forbid every file but reading below `folders`; return whether the kernel can.
+
+    It holds for this process for good, whatever the user may otherwise read: keys are not there.
+    """
+    rights = struct.pack("=Q", _ALL_FILE_RIGHTS)
+    ruleset = _libc.syscall(_CREATE_RULESET, rights, len(rights), 0)
+    if ruleset < 0:
+        return False
+    try:
+        return all(_allow(ruleset, path) for path in folders if path.exists()) and (
+            _libc.syscall(_RESTRICT_SELF, ruleset, 0) == 0
+        )
+    finally:
+        os.close(ruleset)
+
+
+def limit_growth(memory: int) -> None:
+    """Forbid growth by more than `memory` bytes, any file, more than 64 open descriptors.
+
+    What the libraries have reserved by now counts as address space, used or not, and differs
+    between their versions: so the limit starts from there.
+    """
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+    space = pages * resource.getpagesize() + memory
+    resource.setrlimit(resource.RLIMIT_AS, (space, space))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+
+
+def grant_cpu(seconds: int) -> None:
+    """Allow `seconds` more of CPU time than used so far: a warm process must not run dry."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    soft = int(used.ru_utime + used.ru_stime) + seconds + 1
+    resource.setrlimit(resource.RLIMIT_CPU, (soft, resource.RLIM_INFINITY))
+
+
+def _allow(ruleset: int, folder: Path) -> bool:
+    """Allow reading below `folder`."""
+    descriptor = os.open(folder, os.O_PATH | os.O_CLOEXEC)
+    try:
+        rule = struct.pack("=Qi", _READ_FILE | _READ_DIR, descriptor)
+        return bool(_libc.syscall(_ADD_RULE, ruleset, 1, rule, 0) == 0)
+    finally:
+        os.close(descriptor)
