@@ -10,6 +10,7 @@ import argparse
 import hashlib
 import logging
 import time
+import traceback
 from collections.abc import Callable, Set
 from contextlib import closing
 from pathlib import Path
@@ -69,7 +70,7 @@ class Node:
                 _log.info("connected")
                 failures, reported = 0, ""
                 self._exchange_forever()
-            except httpx.HTTPError as error:
+            except Exception as error:  # whatever it is, the site must come back by itself
                 reason = _reason(error)
             if reason != reported:  # once per trouble, not once per attempt
                 _log.warning("no connection to the gateway: %s; trying again", reason)
@@ -102,8 +103,11 @@ class Node:
         return self._permitted[run_id]
 
 
-def _reason(error: httpx.HTTPError) -> str:
+def _reason(error: Exception) -> str:
     """Say why there is no connection, in words that lead to a remedy."""
+    if not isinstance(error, httpx.HTTPError):
+        frames = traceback.extract_tb(error.__traceback__)
+        return f"{type(error).__name__} at {frames[-1].name}:{frames[-1].lineno}"
     if not isinstance(error, httpx.HTTPStatusError):
         return f"it cannot be reached ({type(error).__name__})"
     if error.response.status_code == httpx.codes.UNAUTHORIZED:

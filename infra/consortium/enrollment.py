@@ -98,8 +98,9 @@ def enroll(folder: Path, sites: Sequence[Path]) -> Roster:
     """Enroll the sites in folders `sites`; return the roster, which all of them have now pinned.
 
     Keys that a site has already stay. Sites enrolled earlier that are not given keep their older
-    roster and will refuse queries until enrolled again: pass all sites whose folders are here.
-    Raises ConsortiumError or SetupError when a folder is not a consortium or a site.
+    roster and will refuse queries until enrolled again: pass all sites whose folders are here. A
+    gateway that runs knows the new sites after a restart. Raises ConsortiumError or SetupError
+    when a folder is not a consortium or a site.
     """
     consortium = load_consortium(folder)
     members = [load_site(path) for path in sites]

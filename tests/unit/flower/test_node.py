@@ -12,7 +12,7 @@ from federated.flower import fab, node, wire
 from federated.flower.node import Node
 
 
-class Stop(Exception):  # noqa: N818
+class Stop(BaseException):
     """Ends the endless loop of a node in a test."""
 
 
@@ -91,6 +91,8 @@ def test_refuses_content_that_is_not_ours() -> None:
 def test_reconnects_whatever_the_gateway_does() -> None:
     request = httpx.Request("POST", "https://localhost")
     refusal = httpx.HTTPStatusError("", request=request, response=httpx.Response(401))
-    link = FakeLink(httpx.ConnectError("gone"), refusal, wire.instruction(b"a", 7, 60))
+    link = FakeLink(
+        httpx.ConnectError("gone"), ValueError("?"), refusal, wire.instruction(b"a", 7, 60)
+    )
     assert serve(link) == [b"a"]
-    assert link.hellos == 3
+    assert link.hellos == 4
