@@ -74,15 +74,17 @@ class Parameters(dict[str, object]):
 class Conversion:
     """How one field is made from a source row; all texts are SQL.
 
-    `raw` maps column names to expressions over the source's columns, `value`, `problem` and
-    `extra` are expressions over these columns (and over values of earlier conversions).
+    Each step sees the columns that the steps before it made, so that nothing is computed twice:
+    `raw` (column names and expressions over the source's columns), `read` (likewise, over the raw
+    columns and the row's discriminator), `value` (the column called `field`), then `problem` and
+    `skip`.
     """
 
     field: str
     raw: MappingType[str, str]
     value: str
     problem: str = "null"
-    extra: MappingType[str, str] = dataclasses.field(default_factory=dict)
+    read: MappingType[str, str] = dataclasses.field(default_factory=dict)
     skip: str = "false"
 
 
@@ -105,16 +107,21 @@ class _Job:
     @property
     def raw(self) -> str:
         """The quoted name of the column that holds the text looked at."""
-        return identifier(f"{self.rule.field}:raw")
+        return identifier(self.said("raw"))
 
     def first(self) -> dict[str, str]:
         """Return the raw column: the first of the rule's columns that holds something."""
         texts = [text_sql(column, self.source, self.parameters) for column in self.rule.columns]
-        return {f"{self.rule.field}:raw": f"coalesce({', '.join([*texts, 'null'])})"}
+        return {self.said("raw"): f"coalesce({', '.join([*texts, 'null'])})"}
 
-    def unread(self, value: str, problem: str) -> str:
-        """Return the problem expression: there is a text, and no value came of it."""
-        return f"case when {self.raw} is not null and {value} is null then '{problem}' end"
+    def said(self, besides: str) -> str:
+        """Return the name of a column that is made besides the value."""
+        return f"{self.rule.field}:{besides}"
+
+    def unread(self, column: str, problem: str) -> str:
+        """Return the problem expression: there is a text, and nothing came of it in `column`."""
+        read = identifier(column)
+        return f"case when {self.raw} is not null and {read} is null then '{problem}' end"
 
 
 def convert(
@@ -155,7 +162,8 @@ def _copy(job: _Job) -> Conversion:
         return Conversion(job.rule.field, job.first(), job.raw)
     if kind == "integer":
         value = f"try_cast(regexp_extract({job.raw}, '^[+-]?[0-9]{{1,15}}$') as bigint)"
-        return Conversion(job.rule.field, job.first(), value, job.unread(value, "not_a_number"))
+        problem = job.unread(job.rule.field, "not_a_number")
+        return Conversion(job.rule.field, job.first(), value, problem)
     if kind == "boolean":
         words = {**dict.fromkeys(CHECKED, "true"), **dict.fromkeys(UNCHECKED, "false")}
     else:
@@ -171,14 +179,15 @@ def _recode(job: _Job) -> Conversion:
 
 def _looked_up(job: _Job, words: MappingType[str, str]) -> Conversion:
     """Return the code that a text stands for, in the type of the field."""
-    code = f"{job.parameters.lookup(words)}[{_normal(job.raw)}]"
-    value = f"try_cast(nullif({code}, '{SKIP}') as {SQL_TYPES[job.field.type]})"
+    read = {job.said("code"): f"{job.parameters.lookup(words)}[{_normal(job.raw)}]"}
+    code = identifier(job.said("code"))
     skips = SKIP in words.values()
     return Conversion(
         field=job.rule.field,
         raw=job.first(),
-        value=value,
-        problem=job.unread(code, "unknown_code"),
+        value=f"try_cast(nullif({code}, '{SKIP}') as {SQL_TYPES[job.field.type]})",
+        problem=job.unread(job.said("code"), "unknown_code"),
+        read=read,
         skip=f"coalesce({code} = '{SKIP}', false)" if skips else "false",
     )
 
@@ -191,31 +200,28 @@ def _const(job: _Job) -> Conversion:
 
 def _number(job: _Job) -> Conversion:
     """A number in the field's or the analyte's unit, with comparator where the table has one."""
+    raw, read, factor, wrong = job.first(), {}, "1.0", "not_a_number"
     compared = f"{job.rule.field}_comparator" in job.table.field_names
-    amount, factor = amount_sql(job.raw, job.source.decimal, compared), "1.0"
-    raw, extra = job.first(), {}
+    if compared:
+        read[job.said("comparator")] = comparator_sql(job.raw)
+    read[job.said("number")] = amount_sql(job.raw, job.source.decimal, compared)
     if normal(job.rule.unit) == AGE_DURATION:
-        amount = duration_sql(job.raw)
+        read[job.said("number")] = duration_sql(job.raw)
     elif holds_analytes(job.table, job.field):
-        raw, factor = {**raw, **_unit_raw(job)}, _analyte_factor(job)
-        extra = {f"{job.rule.field}:factor": factor, f"{job.rule.field}:number": amount}
+        raw |= _unit_raw(job)
+        read[job.said("factor")] = _analyte_factor(job)
+        factor, wrong = identifier(job.said("factor")), "unknown_unit"
     elif job.rule.unit:
         factor = repr(field_factors(job.field)[normal(job.rule.unit)])
-    if compared:
-        extra[f"{job.rule.field}:comparator"] = comparator_sql(job.raw)
-    value = (
-        _whole(f"{amount} * {factor}") if job.field.type == "integer" else f"{amount} * {factor}"
-    )
+    number = identifier(job.said("number"))
+    value = f"{number} * {factor}"
+    if job.field.type == "integer":
+        value = f"case when {value} = floor({value}) then try_cast({value} as bigint) end"
     problem = (
-        f"case when {job.raw} is null then null when {amount} is null then 'not_a_number' "
-        f"when {value} is null then '{'unknown_unit' if extra else 'not_a_number'}' end"
+        f"case when {job.raw} is null then null when {number} is null then 'not_a_number' "
+        f"when {identifier(job.rule.field)} is null then '{wrong}' end"
     )
-    return Conversion(job.rule.field, raw, value, problem, extra)
-
-
-def _whole(value: str) -> str:
-    """Return a number as a whole number, NULL when it is not one."""
-    return f"case when {value} = floor({value}) then try_cast({value} as bigint) end"
+    return Conversion(job.rule.field, raw, value, problem, read)
 
 
 def _unit_raw(job: _Job) -> dict[str, str]:
@@ -225,12 +231,12 @@ def _unit_raw(job: _Job) -> dict[str, str]:
         texts.append(text_sql(column_name(options["unit_column"]), job.source, job.parameters))
     if job.rule.unit:
         texts.append(job.parameters.add(job.rule.unit))
-    return {f"{job.rule.field}:unit": f"coalesce({', '.join([*texts, 'null'])})"}
+    return {job.said("unit"): f"coalesce({', '.join([*texts, 'null'])})"}
 
 
 def _analyte_factor(job: _Job) -> str:
     """Return the factor for the row's unit and analyte; NULL when the analyte has no such unit."""
-    unit = normal_sql(identifier(f"{job.rule.field}:unit"))
+    unit = normal_sql(identifier(job.said("unit")))
     analytes = job.dictionary.analytes
     if job.rule.bracket is not None:
         known = analyte_factors(analytes[job.rule.bracket])
@@ -251,15 +257,16 @@ def _date(job: _Job) -> Conversion:
     order = options.get("order", job.source.date_order).upper()
     pivot = int(options["pivot"]) if "pivot" in options else None
     value = date_sql(job.raw, order, pivot)
-    extra = {f"{job.rule.field}:precision": precision_sql(job.raw)}
-    return Conversion(job.rule.field, raw, value, job.unread(value, "not_a_date"), extra)
+    read = {job.said("precision"): precision_sql(job.raw)}
+    problem = job.unread(job.rule.field, "not_a_date")
+    return Conversion(job.rule.field, raw, value, problem, read)
 
 
 def _joined(job: _Job) -> dict[str, str]:
     """Return the raw column of a date in three columns; without a year there is none."""
     texts = [text_sql(column, job.source, job.parameters) for column in job.rule.columns]
     joined = f"concat_ws('-', {', '.join(texts)})"
-    return {f"{job.rule.field}:raw": f"case when {texts[0]} is not null then {joined} end"}
+    return {job.said("raw"): f"case when {texts[0]} is not null then {joined} end"}
 
 
 def _age_to_date(job: _Job) -> Conversion:
@@ -270,18 +277,14 @@ def _age_to_date(job: _Job) -> Conversion:
     else:
         years = job.dictionary.tables["fracture"].field("age_at_fracture_y")
         age = f"({amount_sql(job.raw, job.source.decimal)}) * {field_factors(years)[unit]!r}"
-    extra = {
-        f"{job.rule.field}:age": age,
-        f"{job.rule.field}:precision": f"case when {job.raw} is not null then 'age_only' end",
-    }
-    return Conversion(
-        job.rule.field, job.first(), "null::date", job.unread(age, "not_a_number"), extra
-    )
+    known = f"case when {job.raw} is not null then 'age_only' end"
+    read = {job.said("age"): age, job.said("precision"): known}
+    problem = job.unread(job.said("age"), "not_a_number")
+    return Conversion(job.rule.field, job.first(), "null::date", problem, read)
 
 
 def _checkbox(job: _Job) -> Conversion:
     """Checked, not checked, or not known because the form was never filled in."""
-    name = job.rule.field
     texts = [text_sql(column, job.source, job.parameters) for column in job.rule.columns]
     checked = " or ".join(f"coalesce({job.parameters.one_of(t, CHECKED)}, false)" for t in texts)
     empty = " and ".join(
@@ -294,16 +297,17 @@ def _checkbox(job: _Job) -> Conversion:
     )
     gate = text_sql(column_name(job.rule.options["gate"]), job.source, job.parameters)
     opened = f"coalesce({job.parameters.one_of(gate, GATE_OPEN)}, false)"
-    raw = {f"{name}:raw": box, f"{name}:gate": opened}
+    raw = {job.said("raw"): box, job.said("gate"): opened}
     yes, no, unknown = CHECKBOX[job.field.codelist or "boolean"]
-    gate_column = identifier(f"{name}:gate")
-    word = (
-        f"case when {job.raw} = '1' then '{yes}' when {job.raw} = '0' and {gate_column} "
-        f"then '{no}' when {job.raw} = '0' then '{unknown}' end"
-    )
+    gate_column, word = identifier(job.said("gate")), identifier(job.said("code"))
+    read = {
+        job.said("code"): f"case when {job.raw} = '1' then '{yes}' when {job.raw} = '0' and "
+        f"{gate_column} then '{no}' when {job.raw} = '0' then '{unknown}' end",
+        job.said("closed"): f"coalesce({job.raw} = '0' and not {gate_column}, false)",
+    }
     value = f"nullif({word}, '')::{SQL_TYPES[job.field.type]}"
-    extra = {f"{name}:closed": f"coalesce({job.raw} = '0' and not {gate_column}, false)"}
-    return Conversion(name, raw, value, job.unread(word, "unknown_code"), extra)
+    problem = job.unread(job.said("code"), "unknown_code")
+    return Conversion(job.rule.field, raw, value, problem, read)
 
 
 _RULES: MappingType[str, Callable[[_Job], Conversion]] = {

@@ -245,12 +245,14 @@ def _columns(names: tuple[str, ...], rows: Sequence[tuple[object, ...]]) -> pa.T
 ANALYTES = """
     with valued as (
         select staged.row_id, staged.value, staged."value:number" as number,
-            staged."value:factor" as factor, {declared} as declared, analyte_limits.*,
-            case when count(*) over batch >= 10
-                then median(staged."value:number") over batch end as batch_median
+            staged."value:factor" as factor, {declared} as declared, source_id, analyte_limits.*
         from {staged} as staged join analyte_limits using (analyte)
         where staged.value is not null
-        window batch as (partition by staged.source_id, staged.analyte, {declared})
+    ),
+    batch as (
+        select source_id, analyte, declared, median(number) as middle from valued
+        where analyte in (select analyte from unit_windows where of_batch)
+        group by all having count(*) >= 10
     ),
     looks as (  -- the first unit of the analyte in which the number would be usual
         select valued.row_id, arg_min(other_units.unit, other_units.position) as unit
@@ -270,7 +272,11 @@ ANALYTES = """
         left join unit_windows
             on unit_windows.analyte = valued.analyte and unit_windows.declared = valued.declared
             and valued.number between unit_windows.low and unit_windows.high
-            and (not of_batch or batch_median between unit_windows.low and unit_windows.high)
+            and (not of_batch or exists (
+                from batch
+                where batch.source_id = valued.source_id and batch.analyte = valued.analyte
+                    and batch.declared = valued.declared
+                    and middle between unit_windows.low and unit_windows.high))
     )
     select row_id, 'value', 'range', 'hard', expected from judged where impossible
     union all

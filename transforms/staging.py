@@ -109,8 +109,6 @@ def _pieces(table: Table, mapping: Mapping) -> Iterator[_Piece]:
             own = [rule for rule in rules if rule.bracket in (None, bracket)]
             named = {rule.field for rule in own if rule.bracket is not None}
             kept = [rule for rule in own if rule.bracket is not None or rule.field not in named]
-            # A number may need the analyte of its row: discriminators come first.
-            kept.sort(key=lambda rule: rule.field != table.discriminator)
             yield _Piece(table, source.source, bracket, tuple(kept))
 
 
@@ -120,15 +118,10 @@ def _insert(
     """Stage the rows of one piece; return how many rows were skipped."""
     parameters = Parameters()
     conversions = [convert(rule, mapping, parameters, dictionary) for rule in piece.rules]
-    target = qualified(SCHEMA, piece.table.name)
-    skip = " or ".join(conversion.skip for conversion in conversions)
+    query = _query(piece, conversions, mapping, parameters)
+    connection.execute(f"create or replace temp table piece as {query}", parameters)
     connection.execute(
-        f"create or replace temp table piece as "
-        f"{_select(piece, conversions, mapping, parameters)}, {skip} as skipped from present",
-        parameters,
-    )
-    connection.execute(
-        f"insert into {target} by name "
+        f"insert into {qualified(SCHEMA, piece.table.name)} by name "
         "select *, pseudonym('P', person_local) as person_id, "
         "pseudonym('R', concat_ws('\x1f', $1, coalesce(person_local, ''), source_id, "
         "source_file, coalesce(source_sheet, ''), source_row, coalesce(bracket, ''))) as row_id "
@@ -139,38 +132,50 @@ def _insert(
     return int(count)
 
 
-def _select(
+def _query(
     piece: _Piece, conversions: list[Conversion], mapping: Mapping, parameters: Parameters
 ) -> str:
-    """Return the query of one piece up to its last column."""
+    """Return the query that makes the staged rows of one piece, and whether to skip each.
+
+    One step after the other: raw texts, rows that say something, the discriminator, everything else
+    that is read from a text, values, problems.
+    """
     source = mapping.source(piece.source)
     raw = {name: sql for conversion in conversions for name, sql in conversion.raw.items()}
-    raws = [f"{sql} as {identifier(name)}" for name, sql in raw.items()]
-    said = [f"{sql} as {identifier(name)}" for name, sql in _said(piece, conversions, parameters)]
     local = text_sql(source.id_column, source, parameters)
-    system = parameters.add(source.system or source.format)
-    return f"""
-        with raw as (
-            select {", ".join([f"{local} as person_local", *PROVENANCE, *raws])}
-            from {qualified("source", source.source)}
-        ),
-        present as (select * from raw where {_presence(piece, conversions)})
-        select person_local, {parameters.add(source.source)}::varchar as source_id,
-            {parameters.add(piece.bracket)}::varchar as bracket, {system}::varchar as source_system,
-            {", ".join([*PROVENANCE, *map(identifier, raw), *said])}
-    """
-
-
-def _said(
-    piece: _Piece, conversions: list[Conversion], parameters: Parameters
-) -> Iterator[tuple[str, str]]:
-    """Yield (column, expression) of all that the conversions say."""
+    told = [one for one in conversions if one.field == piece.table.discriminator]
+    rest = [one for one in conversions if one.field != piece.table.discriminator]
+    given = {}
     if piece.bracket is not None and piece.table.discriminator is not None:
-        yield piece.table.discriminator, f"{parameters.add(piece.bracket)}::varchar"
-    for conversion in conversions:
-        yield conversion.field, conversion.value
-        yield f"{conversion.field}:problem", conversion.problem
-        yield from conversion.extra.items()
+        given = {piece.table.discriminator: f"{parameters.add(piece.bracket)}::varchar"}
+    steps = [
+        given | {name: sql for one in told for name, sql in one.read.items()},
+        {one.field: one.value for one in told},
+        {name: sql for one in rest for name, sql in one.read.items()},
+        {one.field: one.value for one in rest},
+        {f"{one.field}:problem": one.problem for one in conversions},
+    ]
+    query = (
+        f"select {', '.join([f'{local} as person_local', *PROVENANCE, *_named(raw)])} "
+        f"from {qualified('source', source.source)}"
+    )
+    query = f"select * from ({query}) where {_presence(piece, conversions)}"
+    for step in steps:
+        query = f"select {', '.join(['*', *_named(step)])} from ({query})"
+    origin = {
+        "source_id": f"{parameters.add(source.source)}::varchar",
+        "source_system": f"{parameters.add(source.system or source.format)}::varchar",
+        "bracket": f"{parameters.add(piece.bracket)}::varchar",
+        "skipped": " or ".join(conversion.skip for conversion in conversions),
+    }
+    columns = [name for step in (raw, *steps) for name in step if not name.endswith(":code")]
+    kept = ["person_local", *PROVENANCE, *map(identifier, columns), *_named(origin)]
+    return f"select {', '.join(kept)} from ({query})"
+
+
+def _named(columns: MappingType[str, str]) -> list[str]:
+    """Return `expression as name` for each column."""
+    return [f"{sql} as {identifier(name)}" for name, sql in columns.items()]
 
 
 def _presence(piece: _Piece, conversions: list[Conversion]) -> str:

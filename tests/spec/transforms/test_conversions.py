@@ -20,13 +20,16 @@ def read(rule: FieldRule, *rows: tuple[str | None, ...], **settings: object) -> 
     parameters = Parameters()
     conversion = convert(rule, mapping, parameters)
     raw = ", ".join(f"{sql} as {identifier(name)}" for name, sql in conversion.raw.items())
+    read = [f"{sql} as {identifier(name)}" for name, sql in conversion.read.items()]
+    steps, name = ", ".join([*read, "null"]), identifier(rule.field)
     connection = duckdb.connect()
     connection.execute("create table s (nr integer, A varchar, B varchar, C varchar)")
     padded = [(nr, *row, *[None] * (3 - len(row))) for nr, row in enumerate(rows)]
     connection.executemany("insert into s values (?, ?, ?, ?)", padded)
     result = connection.execute(
-        f"with raw as (select nr, {raw or '1'} from s) "
-        f"select {conversion.value}, {conversion.problem} from raw order by nr",
+        f"with raw as (select nr, {raw or '1'} from s), read as (select *, {steps} from raw), "
+        f"valued as (select *, {conversion.value} as {name} from read) "
+        f"select {name}, {conversion.problem} from valued order by nr",
         parameters,
     ).fetchall()
     assert all(value is None or problem is None for value, problem in result)

@@ -24,9 +24,7 @@ def rule(target: str, kind: str, column: str = "", **more: str) -> FieldRule:
 
 
 def judged(
-    rules: list[FieldRule],
-    rows: dict[str, list[dict[str, Any]]],
-    values: tuple[ValueRule, ...] = (),
+    rules: list[FieldRule], rows: dict[str, list[dict[str, Any]]], *values: ValueRule
 ) -> duckdb.DuckDBPyConnection:
     """Stage rows of one source per table (column `id` is the person) and judge them by limits."""
     sources = tuple(Source(name, "excel", "f", "delimited", "id", missing=("NR",)) for name in rows)
