@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 from federated import sandbox
 
 
-__all__ = ["Executor", "ExecutorError", "Limits"]
+__all__ = ["Executor", "ExecutorError", "Limits", "main"]
 
 Arrays = Mapping[str, NDArray[np.generic]]
 

@@ -15,7 +15,7 @@ from federated.flower.local import forward
 from federated.messages import Failed, encode
 
 
-__all__ = ["app"]
+__all__ = ["app", "query"]
 
 TIMEOUT = 60.0
 """Seconds for one step at the site; its executor is killed before that."""

@@ -37,7 +37,7 @@ from federated.roster import Roster, load_roster
 from transforms.errors import ConsortiumError, UserError
 
 
-__all__ = ["ask_by", "build", "main"]
+__all__ = ["ask_by", "build", "main", "serve"]
 
 _log = logging.getLogger("marmor.gateway")
 

@@ -24,7 +24,7 @@ from federated.request import load_request
 from federated.roster import load_roster
 
 
-__all__ = ["app", "ask_by", "find_sites"]
+__all__ = ["app", "ask_by", "find_sites", "main"]
 
 TIMEOUT = 60.0
 """Seconds per exchange; a stock SuperNode needs up to 10."""
