@@ -46,10 +46,21 @@ def publish(site: Site, run_id: str, decision: Mapping[str, Any], validation_sha
 
     `decision` (who accepted it, when, why) and the hash of the validation that it was taken on go
     into the manifest. Publishing a run that was published before makes that release current again.
-    Raises ReleaseError when the run is not harmonized to its end.
+    Raises ReleaseError when the run is not harmonized to its end, or the disk is full or read-only.
     """
     if not (site.work / run_id / DONE).is_file():
         raise ReleaseError(f"{site.id}: run {run_id} is not harmonized; run harmonize first")
+    try:
+        return _publish(site, run_id, decision, validation_sha256)
+    except OSError as error:
+        raise ReleaseError(
+            f"{site.releases}: cannot be written ({error.strerror}); make room or mend the "
+            "folder's permissions and publish again; the release before stays current"
+        ) from None
+
+
+def _publish(site: Site, run_id: str, decision: Mapping[str, Any], validation_sha256: str) -> str:
+    """Stage, seal and rename under the publisher's lock; return the release id."""
     site.releases.mkdir(exist_ok=True)
     with _only_publisher(site):
         staging = _sweep(site) / run_id

@@ -1,6 +1,7 @@
 """Releases: whole or not there, the same for the same input, and any changed byte is found."""
 
 import datetime
+import errno
 import json
 import os
 import random
@@ -139,6 +140,24 @@ def test_what_cannot_be_published_is_refused(centre: Centre) -> None:
     batch = collect(site, TODAY)
     with pytest.raises(ReleaseError, match="is not harmonized"):
         publish(site, batch.run_id, ACCEPTED, "0" * 64)
+
+
+def test_a_disk_that_cannot_be_written_leaves_the_release_before(
+    centre: Centre, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = release(centre())
+    site = centre(labs=LABS + "1001;04/04/2021;12,6;;;\n")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("transforms.release.fsync_file", full)
+        with pytest.raises(ReleaseError, match="No space left on device"):
+            release(site)
+    assert current_release(site) == first
+    verify(site)
+    assert release(site) != first
 
 
 WORKER = """
