@@ -37,8 +37,8 @@ demo: install  ## the main job on five synthetic centres; KEEP=1 leaves it runni
 	$(SITE)/bin/marmor demo run $(if $(KEEP),--keep)
 
 test: install  ## the whole test suite, in both environments
-	$(SITE)/bin/python -m pytest -m "not federation and not audit"
-	$(FEDERATION)/bin/python -m pytest -m "federation and not audit" tests/unit/federated tests/unit/flower tests/generative/federated tests/spec/analyses tests/integration/flower
+	$(SITE)/bin/python -m pytest -m "not audit"
+	$(FEDERATION)/bin/python -m pytest -m "not audit"
 
 check: install  ## format, lint, types, import contracts
 	$(SITE)/bin/ruff format --check .
@@ -56,7 +56,7 @@ docs: install  ## write docs/reference/ again
 
 audit: install  ## long suites: many kills, many examples
 	$(SITE)/bin/python -m pytest -m audit
-	$(FEDERATION)/bin/python -m pytest -m "audit and federation"
+	$(FEDERATION)/bin/python -m pytest -m audit
 
 clean:  ## remove what make created, environments included
 	rm -rf .venv build

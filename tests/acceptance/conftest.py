@@ -12,6 +12,8 @@ import pytest
 
 from infra.demo.synthesize import synthesize
 from infra.environments import ROOT
+from infra.local_run import run_site
+from transforms.site import load_site, site_folders
 
 
 @dataclass(frozen=True)
@@ -42,18 +44,21 @@ def marmor() -> Callable[..., Typed]:
 
 
 @pytest.fixture(scope="session")
-def clean_consortium(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Five centres of 12 patients without artefacts; tests copy what they change."""
-    folder = tmp_path_factory.mktemp("clean")
+def published_consortium(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Five centres of 12 patients without artefacts, each with a published release."""
+    folder = tmp_path_factory.mktemp("published")
     synthesize(sites=5, patients=12, seed=7, out=folder, artefacts=False)
+    for site in site_folders(folder):
+        run_site(load_site(site))
     return folder
 
 
 @pytest.fixture
-def centre(clean_consortium: Path, tmp_path: Path) -> Callable[[str], Path]:
-    """Copy one centre's folder, so that a test may spoil it."""
+def published(published_consortium: Path, tmp_path: Path) -> Callable[[str], tuple[Path, str]]:
+    """Copy one published centre, so that a test may spoil it; return its folder and release."""
 
-    def copied(name: str) -> Path:
-        return Path(shutil.copytree(clean_consortium / name, tmp_path / name))
+    def copied(name: str) -> tuple[Path, str]:
+        folder = Path(shutil.copytree(published_consortium / name, tmp_path / name))
+        return folder, (folder / "CURRENT").read_text().strip()
 
     return copied

@@ -109,7 +109,7 @@ def test_documented_commands_exist() -> None:
     pages = [ROOT / "README.md", ROOT / "DEVELOPERS.md", *(ROOT / "docs").rglob("*.md")]
     unknown = []
     for page in pages:
-        for words in re.findall(r"\bmarmor ([a-z]+)(?: ([a-z]+))?", page.read_text("utf-8")):
+        for words in re.findall(r"\bmarmor ([a-z]+)(?: ([a-z][a-z-]*))?", page.read_text("utf-8")):
             command = group.commands.get(words[0])  # type: ignore[attr-defined]
             if command is None:
                 continue

@@ -15,7 +15,6 @@ from infra.demo.synthesize import synthesize
 
 
 pytest.importorskip("openpyxl", reason="workbooks are written at a site only")
-pytestmark = pytest.mark.site
 
 from transforms.collect import collect  # noqa: E402
 from transforms.harmonize import harmonize  # noqa: E402

@@ -11,7 +11,6 @@ from transforms.harmonize import harmonize
 from transforms.site import load_site
 
 
-pytestmark = pytest.mark.site
 validate = pytest.importorskip("expectations.validate", reason="needs Great Expectations").validate
 
 

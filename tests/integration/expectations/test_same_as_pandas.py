@@ -20,7 +20,6 @@ from transforms.dictionary import DICTIONARY, Field, Table
 from transforms.site import Site
 
 
-pytestmark = pytest.mark.site
 engine = pytest.importorskip("expectations.engine", reason="needs Great Expectations")
 
 RUN = "run-000000000001"

@@ -14,7 +14,6 @@ from transforms.errors import SourceError
 from transforms.site import Site
 
 
-pytestmark = pytest.mark.site
 validate = pytest.importorskip("expectations.validate", reason="needs Great Expectations").validate
 
 RUN = "run-000000000001"

@@ -1,12 +1,10 @@
 """A real consortium on loopback: gateway and four nodes as processes, TLS and node keys on."""
 
 import hashlib
-import importlib
 import json
 import os
 import socket
 import time
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,21 +28,7 @@ from transforms.site import create_site
 if TYPE_CHECKING:
     from federated.flower.link import Link
 
-# Needs Flower, so it is collected in the federation environment only. Flower is imported here
-# because what it imports in turn warns of its own deprecations.
-with warnings.catch_warnings(action="ignore"):
-    try:
-        importlib.import_module("flwr.supercore.logger")
-    except ModuleNotFoundError:
-        collect_ignore_glob = ["*.py"]
-HERE = Path(__file__).parent
 NAMES = ("leiden", "lyon", "torino", "ulm")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if HERE in item.path.parents:
-            item.add_marker(pytest.mark.federation)
 
 
 @dataclass

@@ -21,7 +21,6 @@ from transforms.site import load_site
 
 
 pytest.importorskip("openpyxl", reason="workbooks are written at a site only")
-pytestmark = pytest.mark.site
 read = pytest.importorskip("transforms.readers").read
 
 SIZE = 60

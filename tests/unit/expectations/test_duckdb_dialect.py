@@ -6,7 +6,6 @@ from collections.abc import Iterator
 import pytest
 
 
-pytestmark = pytest.mark.site
 sa = pytest.importorskip("sqlalchemy", reason="needs the site environment")
 
 

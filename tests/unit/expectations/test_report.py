@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 
-pytestmark = pytest.mark.site
 pytest.importorskip("jinja2", reason="needs the site environment")
 
 from expectations import report  # noqa: E402

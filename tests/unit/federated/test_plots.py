@@ -8,7 +8,6 @@ from federated.results import Result
 from transforms.errors import RequestError
 
 
-pytestmark = pytest.mark.federation
 plots = pytest.importorskip("federated.plots", reason="matplotlib is in the federation environment")
 
 HIDDEN = {"withheld": "small_cell"}
