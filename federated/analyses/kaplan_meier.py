@@ -25,7 +25,7 @@ from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.special import ndtri  # norm.ppf without half a second to import scipy.stats
 
 from federated.analysis import (
     Analysis,
@@ -162,7 +162,7 @@ def estimate(
     remaining = at_risk - events
     with np.errstate(divide="ignore", invalid="ignore"):
         variance = np.cumsum(np.where(events > 0, events / (safe * remaining), 0.0))
-        width = norm.ppf((1 + confidence) / 2) * np.sqrt(variance) / np.log(survival)
+        width = ndtri((1 + confidence) / 2) * np.sqrt(variance) / np.log(survival)
         lower, upper = survival ** np.exp(-width), survival ** np.exp(width)
     fixed = (survival >= 1) | (survival <= 0)
     lower, upper = np.where(fixed, survival, lower), np.where(fixed, survival, upper)
