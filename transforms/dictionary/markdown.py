@@ -19,8 +19,8 @@ def _lines(dictionary: Dictionary) -> Iterator[str]:
     """Yield the page's lines."""
     yield NOTE
     yield f"# Data dictionary {dictionary.version}"
-    yield "\nEvery table also carries `source_system`, `source_file`, `source_sheet` and `source_row`;"
-    yield "they never leave the site. Limits are hard (the row is rejected) or soft (it is flagged)."
+    yield "\nEvery table also carries `source_system`, `source_file`, `source_sheet`, `source_row`;"
+    yield "they never leave the site. Limits are hard (the row is rejected) or soft (flagged)."
     yield "\n## Harmonised tables"
     for table in dictionary.tables.values():
         yield from _part(table)

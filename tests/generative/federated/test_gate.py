@@ -1,5 +1,6 @@
 """Properties of the disclosure gate that hold for every pooled outcome."""
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -75,6 +76,30 @@ def test_a_percentage_has_enough_patients_on_both_sides(counts: np.ndarray, poli
             assert whole >= policy.min_denominator
             assert part == 0 or part > policy.grid
             assert part == whole or whole - part > policy.grid
+
+
+@given(arrays(np.int64, SHAPES, elements=CELLS), POLICIES)
+def test_a_percentage_can_be_computed_from_the_shown_counts(
+    counts: np.ndarray, policy: Policy
+) -> None:
+    data = release(table(counts), policy).data
+    cells = np.array(flat(data["counts"]), dtype=object).reshape(-1, counts.shape[-1])
+    shares = np.array(flat(data["percent"]), dtype=object).reshape(cells.shape)
+    for line, parts in zip(cells, shares, strict=True):
+        complete = all(isinstance(cell, int) for cell in line)
+        for cell, share in zip(line, parts, strict=True):
+            if not isinstance(share, Mapping):
+                assert complete
+                assert share == float(f"{100 * cell / sum(line):.3g}")
+
+
+@given(arrays(np.int64, st.tuples(*[st.integers(2, 4)] * 2), elements=CELLS), POLICIES)
+def test_a_test_covers_only_lines_that_are_shown(counts: np.ndarray, policy: Policy) -> None:
+    asked: list[np.ndarray] = []
+    outcome = dataclasses.replace(table(counts), test=lambda keep: asked.append(keep))
+    cells = np.array(flat(release(outcome, policy).data["counts"]), dtype=object)
+    for keep, line in zip(asked[0], cells.reshape(counts.shape), strict=True):
+        assert not keep or all(isinstance(cell, int) for cell in line)
 
 
 @given(arrays(np.int64, SHAPES, elements=CELLS))

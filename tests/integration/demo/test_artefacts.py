@@ -16,9 +16,9 @@ from infra.demo.synthesize import synthesize
 
 pytest.importorskip("openpyxl", reason="workbooks are written at a site only")
 
-from transforms.collect import collect  # noqa: E402
-from transforms.harmonize import harmonize  # noqa: E402
-from transforms.site import load_site  # noqa: E402
+from transforms.collect import collect
+from transforms.harmonize import harmonize
+from transforms.site import load_site
 
 
 SIZE = 150

@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("jinja2", reason="needs the site environment")
 
-from expectations import report  # noqa: E402
+from expectations import report
 
 
 NASTY = "<script>alert('x')</script> & \"quotes\""

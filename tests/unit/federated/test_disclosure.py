@@ -14,6 +14,7 @@ from transforms.errors import RefusedError
 
 
 SMALL = {"withheld": "small_cell"}
+SHARE = {"withheld": "complement"}
 
 
 def table(counts: list[list[int]], missing: int = 0) -> Table:
@@ -42,11 +43,28 @@ def test_a_zero_among_many_is_shown() -> None:
 
 def test_percentages_come_from_shown_numbers() -> None:
     data = release(table([[20, 20], [3, 40], [4, 4]]), CONSORTIUM).data
-    assert data["percent"] == [
-        [50.0, 50.0],
-        [{"withheld": "complement"}, {"withheld": "complement"}],
-        [{"withheld": "small_denominator"}, {"withheld": "small_denominator"}],
-    ]
+    assert data["percent"] == [[50.0, 50.0], [SHARE, SHARE], [SHARE, SHARE]]
+
+
+def test_percentages_tell_nothing_that_the_counts_do_not() -> None:
+    # With a share of 30 in 30 + 9, the seven others would lie in 7..12: one each, at least one.
+    line = [30, *([1] * 7)]
+    tall = [[40] * 8, [40] * 8]
+    assert release(table([line, *tall]), CONSORTIUM).data["percent"][0] == [SHARE] * 8  # type: ignore[index]
+    # Six withheld cells beside 30, none of them a zero: "1 to 6 in all" would be one each.
+    line = [30, *([1] * 6)]
+    more = release(table([line, *(row[1:] for row in tall)]), CONSORTIUM).data["percent"]
+    assert more[0] == [SHARE] * 7  # type: ignore[index]
+
+
+def test_a_withheld_zero_has_no_percentage_and_no_test() -> None:
+    # Few have c1 at all, so that the zero in the first row is withheld: what they are would show.
+    data = release(table([[40, 0], [30, 5], [40, 3]]), CONSORTIUM).data
+    assert data["counts"] == [[39, SMALL], [27, SMALL], [39, SMALL]]
+    assert data["percent"] == [[SHARE, SHARE]] * 3
+    # A test over r0 would say that its withheld cell is none of 1 to 6.
+    few = release(table([[40, 0], [30, 0], [5, 4]]), CONSORTIUM).data
+    assert few["test"] == {"withheld": "few_levels"}
 
 
 def test_the_test_covers_the_rows_that_are_shown_in_full() -> None:
@@ -91,6 +109,20 @@ def test_a_curve_of_few_patients_is_withheld_whole() -> None:
     assert (shown["steps"], shown["rest"]) == ([], {"withheld": "small_start"})
 
 
+def test_events_before_a_late_start_are_not_called_none() -> None:
+    # 5 at risk at first, 45 later: nothing can be shown, which is not the same as no events.
+    curve = estimate(
+        np.array([1.0, 2.0]),
+        np.array([1, 8]),
+        np.array([0, 36]),
+        np.array([5, 40]),
+        confidence=0.95,
+    )
+    curves = Curves(Variable("t", "T"), None, 0.95, (curve,), 0, 0)
+    shown = release(curves, CONSORTIUM).data["curves"][0]  # type: ignore[index]
+    assert (shown["steps"], shown["events"]) == ([], {"withheld": "small_start"})
+
+
 def test_a_curve_of_few_events_is_withheld_whole() -> None:
     curve = estimate(
         np.array([1.0]), np.array([2]), np.array([50]), np.array([52]), confidence=0.95
@@ -98,6 +130,7 @@ def test_a_curve_of_few_events_is_withheld_whole() -> None:
     curves = Curves(Variable("t", "T"), None, 0.95, (curve,), 0, 0)
     shown = release(curves, CONSORTIUM).data["curves"][0]  # type: ignore[index]
     assert (shown["steps"], shown["rest"]) == ([], {"withheld": "few_events"})
+    assert shown["events"] == {"withheld": "few_events"}
 
 
 def test_an_unknown_kind_of_outcome_is_an_error() -> None:
