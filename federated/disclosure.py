@@ -8,8 +8,9 @@ patients contributes, and only the consortium's cell must be large enough.
   with the default grid of 6), so that two answers cannot be subtracted to one patient.
 - A zero is shown only where every line of the table through it holds enough patients.
 - A total is the sum of what is shown, so that it cannot give a withheld cell away.
-- A percentage or rate comes from shown numbers only, with enough patients in the denominator, and
-  only when neither the part nor its complement is 1 to `grid`.
+- A percentage comes from the shown cells of its line only, and only when all of them are shown:
+  what the rest of a line adds up to would give its withheld cells away. A rate comes from shown
+  numbers with enough patients, and with enough of them, or none, behind the events.
 - A survival curve shows a step only after enough events, delayed until then, and ends where too few
   are at risk.
 
@@ -34,7 +35,7 @@ __all__ = ["RULES", "Published", "Withheld", "passing", "release", "table_proble
 RULES: Mapping[str, str] = {
     "small_cell": "too few patients in the cell; merge levels or widen the cohort",
     "small_denominator": "too few patients to relate to; merge levels or widen the cohort",
-    "complement": "too few patients with or without it for a share; merge levels",
+    "complement": "a cell of the line is withheld and a share would tell it; merge levels",
     "small_tail": "too few patients still under observation; the curve ends here",
     "small_start": "too few patients under observation at the start; merge groups",
     "few_events": "too few events for a step of the curve; merge groups",
@@ -100,10 +101,10 @@ def _release_table(table: Table, policy: Policy) -> Published:
         "shape": "table",
         "variables": [_describe(variable) for variable in table.variables],
         "counts": _nest(cells, table.counts.shape),
-        "percent": _nest(_percentages(table.counts, policy), table.counts.shape),
+        "percent": _nest(_percentages(cells, table.counts, policy), table.counts.shape),
         "total": sum(cell for cell in cells if isinstance(cell, int)),
         "missing": _write(_count(table.missing, policy.min_denominator, policy)),
-        "test": _test(table, policy),
+        "test": _test(table, cells, policy),
     }
     return Published(data)
 
@@ -175,35 +176,48 @@ def _smallest_line(counts: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.asarray(np.minimum.reduce(lines), dtype=np.int64)
 
 
-def _percentages(counts: NDArray[np.int64], policy: Policy) -> list[float | Withheld | None]:
-    """Share of each cell within its line of the last variable, from shown numbers."""
-    totals = np.broadcast_to(counts.sum(axis=-1, keepdims=True), counts.shape)
-    pairs = zip(counts.reshape(-1), totals.reshape(-1), strict=True)
-    return [_percentage(int(part), int(whole), policy) for part, whole in pairs]
+def _percentages(
+    cells: Sequence[int | Withheld], counts: NDArray[np.int64], policy: Policy
+) -> list[float | Withheld | None]:
+    """Share of each shown cell within its line of the last variable."""
+    width = counts.shape[-1]
+    lines = [cells[start : start + width] for start in range(0, len(cells), width)]
+    totals = counts.sum(axis=-1).reshape(-1)
+    return [
+        share
+        for line, total in zip(lines, totals, strict=True)
+        for share in _shares(line, int(total), policy)
+    ]
 
 
-def _percentage(part: int, whole: int, policy: Policy) -> float | Withheld | None:
-    """Percentage from counts on the grid; None where there is nobody and that may be seen."""
+def _shares(
+    line: Sequence[int | Withheld], whole: int, policy: Policy
+) -> Sequence[float | Withheld | None]:
+    """Percentages of one line; None where there is nobody and that may be seen.
+
+    What they say follows from the shown counts alone. Which cell of the line is withheld makes no
+    difference, because the sum of the others would tell a small count, or that it is a zero.
+    """
+    shown = [cell for cell in line if isinstance(cell, int)]
+    if len(shown) < len(line):
+        return [Withheld("complement")] * len(line)
     if whole < policy.min_denominator:
-        return Withheld("small_denominator")
-    small = _withheld_up_to(policy)
-    if 0 < part <= small or 0 < whole - part <= small:
-        return Withheld("complement")
-    shown_part, shown_rest = _count(part, whole, policy), _count(whole - part, whole, policy)
-    if isinstance(shown_part, Withheld) or isinstance(shown_rest, Withheld):
-        return Withheld("small_cell")
-    total = shown_part + shown_rest
-    return _digits(100 * shown_part / total, policy) if total else None
+        return [Withheld("small_denominator")] * len(line)
+    total = sum(shown)
+    return [_digits(100 * cell / total, policy) if total else None for cell in shown]
 
 
-def _test(table: Table, policy: Policy) -> object:
-    """The test over the first variable's levels whose every cell is shown; None if undefined."""
+def _test(table: Table, cells: Sequence[int | Withheld], policy: Policy) -> object:
+    """The test over the first variable's levels whose every cell is shown; None if undefined.
+
+    A level with a withheld cell stays out even when that is a zero: that it is in would tell so.
+    """
     counts = table.counts
     if counts.ndim != 2:
         return None
-    clear = (counts == 0) | (counts > _withheld_up_to(policy))
+    shown = np.array([isinstance(cell, int) for cell in cells], dtype=bool).reshape(counts.shape)
     enough = counts.sum(axis=1) >= policy.min_denominator
-    test = table.test(clear.all(axis=1) & enough)
+    test = table.test(shown.all(axis=1) & enough)
     if test is None:
         return Withheld("few_levels").to_json()
     digits = min(policy.digits, 2) if policy.digits < 17 else 17
@@ -221,20 +235,21 @@ def _curve(curve: Curve, policy: Policy) -> Json:
     """Merge bins until each has enough events, and stop where too few are at risk."""
     steps = _merge(curve, policy)
     observed = int(curve.at_risk.max(initial=0))
-    events = int(curve.events[: steps[-1] + 1].sum()) if steps else 0
     rows = [_step(curve, index, policy) for index in steps]
     survival = [(row["time"], row["survival"]) for row in rows]
-    rule = "small_tail" if steps else "few_events"
-    rule = rule if _last_observed(curve, policy) >= 0 else "small_start"
+    rest = _rest(curve, steps, policy)
+    # Without a step there may have been events all the same: that is not "none".
+    events = int(curve.events[: steps[-1] + 1].sum()) if steps else 0
+    shown_events = _count(events, observed, policy) if steps or rest is None else rest
     return {
         "level": curve.level,
         "label": curve.label,
         "largest_at_risk": _write(_count(observed, observed, policy)),
-        "events": _write(_count(events, observed, policy)),
+        "events": _write(shown_events),
         "steps": rows,
         "median": next((time for time, value in survival if _below(value)), None),
         "end": float(curve.times[steps[-1]]) if steps else None,
-        "rest": Withheld(rule).to_json() if _ends_early(curve, steps) else None,
+        "rest": _write(rest),
     }
 
 
@@ -285,10 +300,18 @@ def _below(survival: object) -> bool:
     return isinstance(survival, float) and survival <= 0.5
 
 
-def _ends_early(curve: Curve, steps: Sequence[int]) -> bool:
-    """Whether anything happened, or anybody was at risk, after the last shown step."""
+def _rest(curve: Curve, steps: Sequence[int], policy: Policy) -> Withheld | None:
+    """Why the curve ends before its patients do; None when nobody is left after the last step.
+
+    An empty group looks like one of few patients, unless a zero may be seen.
+    """
     after = steps[-1] + 1 if steps else 0
-    return bool(curve.at_risk[after:].any())
+    left = bool(curve.at_risk[after:].any())
+    if not left and (steps or _count(0, 0, policy) == 0):
+        return None
+    if _last_observed(curve, policy) < 0:
+        return Withheld("small_start")
+    return Withheld("small_tail" if steps else "few_events")
 
 
 def _rate(rates: Rates, index: tuple[int, ...], passed: bool, policy: Policy) -> Json:

@@ -123,6 +123,21 @@ def test_events_before_a_late_start_are_not_called_none() -> None:
     assert (shown["steps"], shown["events"]) == ([], {"withheld": "small_start"})
 
 
+def test_an_empty_group_looks_like_one_of_few_patients() -> None:
+    shown = []
+    for patients in (0, 3):
+        curve = estimate(
+            np.array([1.0]),
+            np.array([0]),
+            np.array([patients]),
+            np.array([patients]),
+            confidence=0.95,
+        )
+        curves = Curves(Variable("t", "T"), None, 0.95, (curve,), 0, 0)
+        shown.append(release(curves, CONSORTIUM).data["curves"])
+    assert shown[0] == shown[1]
+
+
 def test_a_curve_of_few_events_is_withheld_whole() -> None:
     curve = estimate(
         np.array([1.0]), np.array([2]), np.array([50]), np.array([52]), confidence=0.95
