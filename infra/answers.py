@@ -11,7 +11,7 @@ from rich.table import Table
 from federated.results import Result
 
 
-__all__ = ["answer", "save"]
+__all__ = ["answer", "draw", "write"]
 
 
 def answer(result: Result) -> RenderableType:
@@ -21,19 +21,24 @@ def answer(result: Result) -> RenderableType:
     return Group(*shapes[data["shape"]](data), _provenance(result))
 
 
-def save(result: Result, folder: Path, name: str) -> tuple[Path, ...]:
-    """Write `name`.json, .png and .svg into `folder`, each whole or not at all."""
-    from federated.plots import plot
-
+def write(result: Result, folder: Path, name: str) -> Path:
+    """Write `name`.json into `folder`, whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
     document = folder / f"{name}.json"
     staged = document.with_suffix(".json.part")
     staged.write_bytes(result.to_json())
     staged.replace(document)
+    return document
+
+
+def draw(result: Result, folder: Path, name: str) -> tuple[Path, ...]:
+    """Write `name`.png and `name`.svg into `folder`; needs the federation environment."""
+    from federated.plots import plot
+
     pictures = (folder / f"{name}.png", folder / f"{name}.svg")
     for picture in pictures:
         plot(result, picture)
-    return (document, *pictures)
+    return pictures
 
 
 def _cell(value: object) -> str:

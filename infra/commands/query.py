@@ -8,8 +8,9 @@ import typer
 from federated.client import Client
 from federated.request import load_request
 from federated.results import Result
-from infra.answers import answer, save
+from infra.answers import answer, draw, write
 from infra.output import AsJson, console, emit, table
+from transforms.errors import ConsortiumError, RequestError
 
 
 __all__ = ["app"]
@@ -87,10 +88,31 @@ def rehearse(
     _tell(result, request.stem, out, as_json=as_json)
 
 
+@app.command()
+def plot(
+    results: Annotated[
+        list[Path], typer.Argument(metavar="RESULT...", help="Saved results, .json files.")
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Draw saved results again: a .png and a .svg beside each."""
+    pictures = [
+        picture for path in results for picture in draw(_saved(path), path.parent, path.stem)
+    ]
+    text = "Wrote " + ", ".join(str(picture) for picture in pictures)
+    emit({"pictures": pictures}, as_json=as_json, text=text)
+
+
+def _saved(path: Path) -> Result:
+    """Read a saved result; RequestError when it is none."""
+    try:
+        return Result.from_json(path.read_bytes())
+    except (OSError, ValueError, KeyError):
+        raise RequestError(f"{path}: is not a saved result; write one with --out") from None
+
+
 def _client(gateway: str, token: Path, ca: Path) -> Client:
     """Return a client; a token file that is not there is the user's mistake."""
-    from transforms.errors import ConsortiumError
-
     try:
         text = token.read_text(encoding="utf-8")
     except OSError:
@@ -107,6 +129,6 @@ def _tell(result: Result, name: str, out: Path | None, *, as_json: bool) -> None
     else:
         console.print(answer(result))
     if out is not None:
-        files = save(result, out, name)
+        files = (write(result, out, name), *draw(result, out, name))
         if not as_json:
             console.print("Wrote " + ", ".join(str(path) for path in files))

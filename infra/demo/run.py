@@ -5,7 +5,6 @@
 What was started is stopped at the end, after an error and after Ctrl-C, unless it is to be kept.
 """
 
-import os
 import shutil
 import signal
 import socket
@@ -18,12 +17,15 @@ from pathlib import Path
 from types import FrameType
 
 import infra.consortium
+from federated.client import Client
+from federated.request import load_request
+from infra.answers import write
 from infra.demo.synthesize import synthesize
 from infra.environments import ROOT, python
 from infra.progress import Progress, Step
 from infra.site.airflow import AirflowStack
 from infra.site.client import RunProgress
-from transforms.errors import ConsortiumError, SetupError
+from transforms.errors import ConsortiumError, SetupError, raise_all
 from transforms.site import load_site, site_folders
 
 
@@ -167,13 +169,21 @@ def _run_centres(stack: AirflowStack, demo: Demo, progress: Progress) -> None:
         for step in steps.values():
             step.begin()
         outcomes = stack.wait(runs, lambda states: _show(states, steps, progress))
-    waiting = [outcome.run.site for outcome in outcomes if not outcome.finished]
-    failed = [outcome.run.site for outcome in outcomes if outcome.state == "failed"]
-    if waiting or failed:
-        raise SetupError(
-            f"failed: {', '.join(failed) or 'none'}; waiting for review: "
-            f"{', '.join(waiting) or 'none'}; see {stack.home}/logs and the centres' reports"
-        )
+    raise_all(SetupError, [_problem(stack, demo, outcome) for outcome in outcomes if _bad(outcome)])
+
+
+def _bad(outcome: RunProgress) -> bool:
+    """Whether a run did not end with a release."""
+    return outcome.state != "success"
+
+
+def _problem(stack: AirflowStack, demo: Demo, outcome: RunProgress) -> str:
+    """Say why a centre's run did not end with a release, and where to look."""
+    site = outcome.run.site
+    if outcome.waits_for_review:
+        return f"{site}: its run waits for review; see the report under {demo.sites / site}/reports"
+    said = stack.client.complaint(outcome) or f"see the logs under {stack.home}/logs"
+    return f"{site}: failed at {outcome.stage}: {said}"
 
 
 def _show(states: Sequence[RunProgress], steps: dict[str, Step], progress: Progress) -> None:
@@ -220,27 +230,32 @@ def _gather(demo: Demo, step: Step) -> None:
 
 def _ask(demo: Demo, progress: Progress) -> None:
     """Ask the three questions as an analyst would, and write results and pictures."""
-    with progress.run(progress.add("Ask three questions")):
+    settings = connection(demo)
+    token = Path(settings["MARMOR_TOKEN"]).read_text(encoding="utf-8")
+    with (
+        progress.run(progress.add("Ask three questions")),
+        Client(settings["MARMOR_GATEWAY"], token, ca=settings["MARMOR_CA"]) as client,
+    ):
         for request in sorted(REQUESTS.glob("*.toml")):
             with progress.run(progress.add(request.stem, indent=1)) as step:
-                step.at(_query(demo, request))
+                result = client.run(load_request(request))
+                write(result, demo.results, request.stem)
+                step.at(f"{len(result.provenance['releases'])} centres answered")
+    with progress.run(progress.add("Draw the pictures")):
+        _draw(demo)
 
 
-def _query(demo: Demo, request: Path) -> str:
-    """Ask one question of a running demo; return what to say about the answer."""
-    # The client and the plots belong to the federation environment.
-    arguments = ["query", "run", str(request), "--out", str(demo.results), "--json"]
-    started = time.monotonic()
+def _draw(demo: Demo) -> None:
+    """Draw every result; plotting belongs to the federation environment."""
+    results = [str(path) for path in sorted(demo.results.glob("*.json"))]
     done = subprocess.run(
-        [str(python("federation")), "-m", "infra.cli", *arguments],
+        [str(python("federation")), "-m", "infra.cli", "query", "plot", *results],
         cwd=ROOT,
-        env={**os.environ, **connection(demo)},
         capture_output=True,
         text=True,
     )
     if done.returncode:
-        raise ConsortiumError(done.stderr.replace("marmor: ", "").strip())
-    return f"{time.monotonic() - started:.1f} s with plot"
+        raise SetupError(f"the pictures could not be drawn: {done.stderr.strip()}")
 
 
 def connection(demo: Demo) -> dict[str, str]:
