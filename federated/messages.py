@@ -58,6 +58,10 @@ __all__ = [
 
 MAGIC = b"MRM1"
 LIMIT = 64 * 2**20  # bytes; a masked vector of 10,000 values takes 0.24 MB
+MALFORMED = (
+    *(ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError),
+    struct.error,
+)
 DTYPES = {"u1": np.uint8, "b1": np.bool_, "i8": np.int64, "u8": np.uint64, "f8": np.float64}
 
 
@@ -234,7 +238,7 @@ def decode(data: bytes) -> Message | Reply:
         return _decode(data)
     except MessageError:
         raise
-    except (ValueError, TypeError, KeyError, IndexError, RecursionError, struct.error):
+    except MALFORMED:
         raise MessageError("malformed message") from None
 
 
@@ -246,9 +250,11 @@ def _decode(data: bytes) -> Message | Reply:
     header = json.loads(data[8:start], object_pairs_hook=_unique, parse_constant=_no_constant)
     if set(header) != {"type", "fields", "arrays"}:
         raise MessageError("unknown header")
-    arrays = _read_arrays(header["arrays"], data, start)
+    arrays = dict(enumerate(_read_arrays(header["arrays"], data, start)))
     kind = TYPES[header["type"]]
     fields = {name: _restore(value, arrays) for name, value in header["fields"].items()}
+    if arrays:
+        raise MessageError("an array belongs to no field")
     _check(kind, fields)
     message: Message | Reply = kind(**fields)
     return message
@@ -269,12 +275,12 @@ def _strip(value: object, arrays: list[NDArray[np.generic]]) -> object:
     return value
 
 
-def _restore(value: object, arrays: list[NDArray[np.generic]]) -> object:
-    """Undo `_strip`; lists become tuples."""
+def _restore(value: object, arrays: dict[int, NDArray[np.generic]]) -> object:
+    """Undo `_strip`, taking each array out of `arrays`, once; lists become tuples."""
     if isinstance(value, dict) and set(value) == {"$bytes"}:
-        return arrays[value["$bytes"]].tobytes()
+        return arrays.pop(value["$bytes"]).tobytes()
     if isinstance(value, dict) and set(value) == {"$array"}:
-        return arrays[value["$array"]]
+        return arrays.pop(value["$array"])
     if isinstance(value, dict):
         return {key: _restore(item, arrays) for key, item in value.items()}
     if isinstance(value, list):

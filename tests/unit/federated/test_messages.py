@@ -77,6 +77,12 @@ def raw(header: object, body: bytes = b"") -> bytes:
 
 
 REFUSED = {"type": "Refused", "fields": {"rule": "x"}, "arrays": []}
+# A short message that would grow with every use of its array.
+ONE_ARRAY_TWICE = {
+    "type": "Revealed",
+    "fields": {"session": "s", "round": 1, "shares": {"a": {"$bytes": 0}, "b": {"$bytes": 0}}},
+    "arrays": [["u1", [1]]],
+}
 
 
 @pytest.mark.parametrize(
@@ -95,6 +101,13 @@ REFUSED = {"type": "Refused", "fields": {"rule": "x"}, "arrays": []}
         raw({**REFUSED, "arrays": [["O", [1]]]}, b"12345678"),
         raw({**REFUSED, "arrays": [["u1", [-1]]]}),
         raw({**REFUSED, "arrays": [["u1", [10**12]]]}),
+        raw({**REFUSED, "fields": []}),
+        raw({**REFUSED, "fields": 1}),
+        raw({**REFUSED, "arrays": [["u1", [10**30]]]}),
+        raw({**REFUSED, "arrays": [["u1", [2**62, 4]]]}),
+        raw({**REFUSED, "arrays": {"a": 1}}),
+        raw({**REFUSED, "arrays": [["u1", [1]]]}, b"x"),
+        raw(ONE_ARRAY_TWICE, b"x"),
         raw(b'{"type":"Refused","type":"Hello","fields":{},"arrays":[]}'),
         raw(b'{"type":"Refused","fields":{"rule":NaN},"arrays":[]}'),
         raw(b"[" * 100_000),
