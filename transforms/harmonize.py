@@ -150,11 +150,10 @@ def _exclude(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
     rows = {}
     for table in DICTIONARY.tables.values():
         keep = f"and {column('consent_reuse', 'problem')} is null" if table.name == "person" else ""
-        deleted = connection.execute(
+        ((rows[table.name],),) = connection.execute(
             f"delete from {qualified(SCHEMA, table.name)} where person_local in "
-            f"(select person_local from without_consent) {keep} returning 1"
+            f"(select person_local from without_consent) {keep}"
         ).fetchall()
-        rows[table.name] = len(deleted)
     return {"excluded_for_consent": rows["person"], "rows_excluded_for_consent": rows}
 
 

@@ -66,18 +66,16 @@ that no row of fields or ignore uses (as column, unit_column, gate or id_column)
 that nothing is dropped silently. `load_mapping` raises one MappingError with every problem.
 """
 
-import csv
 import dataclasses
 import hashlib
 import json
 import unicodedata
-from collections.abc import Iterable, Iterator
 from collections.abc import Mapping as MappingType
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from transforms.errors import MappingError, raise_all
+from transforms.sheets import Row, read_sheets
 
 
 __all__ = [
@@ -103,8 +101,6 @@ SHEETS: MappingType[str, tuple[str, ...]] = {
     "values": ("table", "field", "source", "source_value", "target_code", "status", "comment"),
     "ignore": ("source", "column", "reason", "comment"),
 }  # fmt: skip
-
-Row = MappingType[str, str]
 
 
 @dataclass(frozen=True)
@@ -259,9 +255,7 @@ def parse_mapping(folder: Path) -> Mapping:
     Raises MappingError when there is no mapping, a file cannot be read, a sheet is missing, or a
     sheet has other columns than `SHEETS` says.
     """
-    sheets = _read(folder)
-    problems = [problem for name, table in sheets.items() for problem in table.problems(name)]
-    raise_all(MappingError, problems)
+    sheets = read_sheets(folder, SHEETS)
     return Mapping(
         sources=tuple(_source(row, place) for row, place in sheets["sources"]),
         fields=tuple(_field(row, place) for row, place in sheets["fields"]),
@@ -271,103 +265,6 @@ def parse_mapping(folder: Path) -> Mapping:
             for row, place in sheets["ignore"]
         ),
     )
-
-
-@dataclass(frozen=True)
-class _Sheet:
-    """A sheet's header and its rows, each with its number as a person sees it."""
-
-    place: str
-    header: tuple[str, ...]
-    rows: tuple[tuple[int, tuple[str, ...]], ...]
-
-    def problems(self, name: str) -> list[str]:
-        """List missing and unknown columns of the header, and rows longer than it."""
-        known = SHEETS[name]
-        missing = [column for column in known if column not in (*self.header, "comment")]
-        unknown = [column for column in self.header if column not in known]
-        long = [number for number, row in self.rows if any(row[len(self.header) :])]
-        return [
-            *(f"{self.place}: the column {column} is missing" for column in missing
-              if column != "comment"),
-            *(f"{self.place}: unknown column {column!r}; expected {', '.join(known)}"
-              for column in unknown),
-            *(f"{self.place}, row {number}: has more cells than the header" for number in long),
-        ]  # fmt: skip
-
-    def __iter__(self) -> Iterator[tuple[Row, str]]:
-        for number, cells in self.rows:
-            padded = (*cells, *("" for _ in self.header))
-            yield dict(zip(self.header, padded, strict=False)), f"{self.place}, row {number}"
-
-
-def _read(folder: Path) -> dict[str, _Sheet]:
-    """Read the four sheets from the workbook when there is one, otherwise from CSV files."""
-    workbook = folder / "mapping.xlsx"
-    if workbook.is_file():
-        return _read_workbook(workbook)
-    files = {name: folder / f"{name}.csv" for name in SHEETS}
-    missing = [path.name for path in files.values() if not path.is_file()]
-    if missing:
-        raise MappingError(
-            f"{folder}: no mapping.xlsx, and {', '.join(missing)} missing; "
-            "put the mapping workbook or its four CSV files there"
-        )
-    return {name: _read_csv(path) for name, path in files.items()}
-
-
-def _read_csv(path: Path) -> _Sheet:
-    """Read one UTF-8 CSV file."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as lines:
-            return _sheet(path.name, csv.reader(lines, strict=True))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise MappingError(f"{path.name}: not a UTF-8 CSV file with commas ({error})") from None
-
-
-def _read_workbook(path: Path) -> dict[str, _Sheet]:
-    """Read the four sheets of an Excel workbook; formulas are taken as their stored results."""
-    from python_calamine import CalamineWorkbook  # only at a site
-
-    try:
-        with CalamineWorkbook.from_path(path) as book:
-            there = [name for name in SHEETS if name in book.sheet_names]
-            cells = {
-                name: book.get_sheet_by_name(name).to_python(skip_empty_area=False)
-                for name in there
-            }
-    except Exception as error:  # calamine's errors have no common base
-        raise MappingError(
-            f"{path.name}: not a readable Excel workbook ({type(error).__name__}); "
-            "save it again as .xlsx"
-        ) from None
-    missing = [name for name in SHEETS if name not in cells]
-    raise_all(MappingError, [f"{path.name}: the sheet {name} is missing" for name in missing])
-    return {
-        name: _sheet(f"{path.name}, sheet {name}", ([_text(cell) for cell in row] for row in rows))
-        for name, rows in cells.items()
-    }
-
-
-def _text(cell: object) -> str:
-    """Return a cell as a person sees it: 1.0 is 1, TRUE is true, an empty cell is empty."""
-    if cell is None:
-        return ""
-    if isinstance(cell, bool):
-        return str(cell).lower()
-    if isinstance(cell, float) and cell.is_integer():
-        return str(int(cell))
-    return str(cell)
-
-
-def _sheet(place: str, lines: Iterable[list[str]]) -> _Sheet:
-    """Trim all cells, split off the header, drop empty lines."""
-    trimmed = [tuple(cell.strip() for cell in line) for line in lines]
-    header = trimmed[0] if trimmed else ()
-    while header and not header[-1]:
-        header = header[:-1]
-    rows = tuple((number, row) for number, row in enumerate(trimmed[1:], start=2) if any(row))
-    return _Sheet(place, header, rows)
 
 
 def _source(row: Row, place: str) -> Source:

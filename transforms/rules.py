@@ -112,26 +112,32 @@ def _span(field: str) -> str:
     )
 
 
-def _orphans(dictionary: Dictionary) -> str:
-    """Return the SQL of R04: rows whose person is not there."""
-    return " union all ".join(
-        f"select '{table.name}' as \"table\", row_id, 'person_id' as field "
-        f"from {identifier(table.name)} "
-        "where person_id not in (select person_id from person)"
+def _orphans(dictionary: Dictionary) -> dict[str, str]:
+    """Return the SQL of R04 by table: rows whose person is not there."""
+    return {
+        table.name: f"select '{table.name}' as \"table\", row_id, 'person_id' as field "
+        f"from {identifier(table.name)} where person_id not in (select person_id from person)"
         for table in dictionary.tables.values()
         if any(field.references == "person.person_id" for field in table.fields)
-    )
+    }
 
 
-def _identifying(dictionary: Dictionary) -> str:
-    """Return the SQL of R90: texts that a person typed and that hold an identifier."""
-    return " union all ".join(
-        f"select '{table.name}' as \"table\", row_id, '{field}' as field "
-        f"from {identifier(table.name)} where {found}"
+def _identifying(dictionary: Dictionary) -> dict[str, str]:
+    """Return the SQL of R90 by table: texts that a person typed and that hold an identifier."""
+    return {
+        table.name: " union all ".join(
+            f"select '{table.name}' as \"table\", row_id, '{field}' as field "
+            f"from {identifier(table.name)} where {_holds_identifier(field)}"
+            for field in fields
+        )
         for table in dictionary.tables.values()
-        for field in _typed_texts(table)
-        for found in [" or ".join(condition(identifier(field), one) for one in DETECTORS.values())]
-    )
+        if (fields := list(_typed_texts(table)))
+    }
+
+
+def _holds_identifier(field: str) -> str:
+    """Return the condition that one of the detectors finds something in a field."""
+    return " or ".join(condition(identifier(field), one) for one in DETECTORS.values())
 
 
 def _typed_texts(table: Table) -> Iterator[str]:
@@ -149,10 +155,10 @@ def _load(path: Path, dictionary: Dictionary = DICTIONARY) -> tuple[Rule, ...]:
         Rule(
             id=rule_id,
             severity=data["severity"],
-            tables=tuple(data["tables"]),
+            tables=tuple(made.get(rule_id, data.get("tables", ()))),
             statement=data["statement"],
             remedy=data["remedy"],
-            sql=made.get(rule_id, data["sql"]).strip(),
+            sql=" union all ".join(made[rule_id].values()) if rule_id in made else data["sql"],
         )
         for rule_id, data in tomllib.loads(path.read_text(encoding="utf-8")).items()
     )

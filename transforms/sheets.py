@@ -1,0 +1,123 @@
+"""The sheets of a mapping: tables of text from one workbook, or from a CSV file per sheet."""
+
+import csv
+from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Mapping as MappingType
+from dataclasses import dataclass
+from pathlib import Path
+
+from transforms.errors import MappingError, raise_all
+
+
+__all__ = ["Row", "Sheet", "read_sheets"]
+
+Row = MappingType[str, str]
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A sheet's header and its rows, each with its number as a person sees it."""
+
+    place: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[int, tuple[str, ...]], ...]
+
+    def problems(self, known: Sequence[str]) -> list[str]:
+        """List missing and unknown columns of the header, and rows longer than it."""
+        missing = [name for name in known if name not in (*self.header, "comment")]
+        unknown = [column for column in self.header if column not in known]
+        long = [number for number, row in self.rows if any(row[len(self.header) :])]
+        return [
+            *(f"{self.place}: the column {column} is missing" for column in missing),
+            *(f"{self.place}: unknown column {column!r}; expected {', '.join(known)}"
+              for column in unknown),
+            *(f"{self.place}, row {number}: has more cells than the header" for number in long),
+        ]  # fmt: skip
+
+    def __iter__(self) -> Iterator[tuple[Row, str]]:
+        for number, cells in self.rows:
+            padded = (*cells, *("" for _ in self.header))
+            yield dict(zip(self.header, padded, strict=False)), f"{self.place}, row {number}"
+
+
+def read_sheets(folder: Path, expected: MappingType[str, Sequence[str]]) -> dict[str, Sheet]:
+    """Read the expected sheets from `mapping.xlsx` when there is one, otherwise from CSV files.
+
+    `expected` names each sheet's columns. Raises MappingError when a sheet is missing, cannot be
+    read, or has other columns; `comment` may always be left out.
+    """
+    workbook = folder / "mapping.xlsx"
+    sheets = (
+        _read_workbook(workbook, list(expected))
+        if workbook.is_file()
+        else _read_csv_files(folder, list(expected))
+    )
+    problems = [line for name, sheet in sheets.items() for line in sheet.problems(expected[name])]
+    raise_all(MappingError, problems)
+    return sheets
+
+
+def _read_csv_files(folder: Path, names: Sequence[str]) -> dict[str, Sheet]:
+    """Read one CSV file per sheet."""
+    files = {name: folder / f"{name}.csv" for name in names}
+    missing = [path.name for path in files.values() if not path.is_file()]
+    if missing:
+        raise MappingError(
+            f"{folder}: no mapping.xlsx, and {', '.join(missing)} missing; "
+            "put the mapping workbook or its four CSV files there"
+        )
+    return {name: _read_csv(path) for name, path in files.items()}
+
+
+def _read_csv(path: Path) -> Sheet:
+    """Read one UTF-8 CSV file."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as lines:
+            return _sheet(path.name, csv.reader(lines, strict=True))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise MappingError(f"{path.name}: not a UTF-8 CSV file with commas ({error})") from None
+
+
+def _read_workbook(path: Path, names: Sequence[str]) -> dict[str, Sheet]:
+    """Read the sheets of an Excel workbook; formulas are taken as their stored results."""
+    from python_calamine import CalamineWorkbook  # only at a site
+
+    try:
+        with CalamineWorkbook.from_path(path) as book:
+            there = [name for name in names if name in book.sheet_names]
+            cells = {
+                name: book.get_sheet_by_name(name).to_python(skip_empty_area=False)
+                for name in there
+            }
+    except Exception as error:  # calamine's errors have no common base
+        raise MappingError(
+            f"{path.name}: not a readable Excel workbook ({type(error).__name__}); "
+            "save it again as .xlsx"
+        ) from None
+    missing = [name for name in names if name not in cells]
+    raise_all(MappingError, [f"{path.name}: the sheet {name} is missing" for name in missing])
+    return {
+        name: _sheet(f"{path.name}, sheet {name}", ([_text(cell) for cell in row] for row in rows))
+        for name, rows in cells.items()
+    }
+
+
+def _text(cell: object) -> str:
+    """Return a cell as a person sees it: 1.0 is 1, TRUE is true, an empty cell is empty."""
+    if cell is None:
+        return ""
+    if isinstance(cell, bool):
+        return str(cell).lower()
+    if isinstance(cell, float) and cell.is_integer():
+        return str(int(cell))
+    return str(cell)
+
+
+def _sheet(place: str, lines: Iterable[list[str]]) -> Sheet:
+    """Trim all cells, split off the header, drop empty lines."""
+    trimmed = [tuple(cell.strip() for cell in line) for line in lines]
+    header = trimmed[0] if trimmed else ()
+    while header and not header[-1]:
+        header = header[:-1]
+    rows = tuple((number, row) for number, row in enumerate(trimmed[1:], start=2) if any(row))
+    return Sheet(place, header, rows)
