@@ -1,6 +1,7 @@
 """The main job as a person types it: what comes out, what stays behind, and what must not leave."""
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -8,7 +9,9 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import duckdb
 import pytest
 
 from infra.demo.run import REQUESTS, Demo
@@ -95,19 +98,104 @@ def test_something_is_released_in_each_answer(demo: Demo) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_flower_gives_the_same_bytes_as_a_rehearsal(demo: Demo, name: str) -> None:
-    releases = [
-        str(folder / "releases" / (folder / "CURRENT").read_text().strip())
-        for folder in demo.site_folders
-    ]
-    arguments = ["query", "rehearse", str(REQUESTS / f"{name}.toml"), *releases, "--json"]
+    kept = (demo.results / f"{name}.json").read_bytes()
+    assert rehearsed(demo, name).rstrip(b"\n") == kept.rstrip(b"\n")
+
+
+def rehearsed(demo: Demo, name: str, *options: str) -> bytes:
+    """Return what `marmor query rehearse` prints for one of the demo's questions."""
+    arguments = ["query", "rehearse", str(REQUESTS / f"{name}.toml"), *map(str, releases(demo))]
     done = subprocess.run(
-        [str(python("federation")), "-m", "infra.cli", *arguments],
+        [str(python("federation")), "-m", "infra.cli", *arguments, "--json", *options],
         cwd=ROOT,
         capture_output=True,
         timeout=120,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.rstrip(b"\n") == (demo.results / f"{name}.json").read_bytes().rstrip(b"\n")
+    return done.stdout
+
+
+def releases(demo: Demo) -> list[Path]:
+    """Return the current release of each centre."""
+    return [
+        folder / "releases" / (folder / "CURRENT").read_text().strip()
+        for folder in demo.site_folders
+    ]
+
+
+def pooled(demo: Demo, view: str, sql: str) -> list[tuple[Any, ...]]:
+    """Run `sql` over the concatenated views of all centres, called `pooled`."""
+    files = [str(release / "views" / f"{view}.parquet") for release in releases(demo)]
+    with duckdb.connect() as connection:
+        connection.execute(f"create view pooled as from read_parquet({files!r})")
+        return connection.execute(sql).fetchall()
+
+
+def test_the_crosstab_before_the_gate_is_the_pooled_one(demo: Demo) -> None:
+    data = json.loads(rehearsed(demo, "crosstab", "--gate", "off"))["data"]
+    sql = "select gene_group, ever_fractured, count(*) from pooled group by all"
+    expected = {(group, str(ever).lower()): n for group, ever, n in pooled(demo, "person", sql)}
+    rows, columns = (variable["levels"] for variable in data["variables"])
+    for row, counts in zip(rows, data["counts"], strict=True):
+        for column, count in zip(columns, counts, strict=True):
+            assert count == expected.get((row, column), 0)
+
+
+def test_the_rate_before_the_gate_is_the_pooled_one(demo: Demo) -> None:
+    data = json.loads(rehearsed(demo, "rate", "--gate", "off"))["data"]
+    sql = """
+        select age_band, sum(fracture_count), list(person_years) from pooled group by age_band
+    """
+    expected = {band: (n, math.fsum(years)) for band, n, years in pooled(demo, "person_time", sql)}
+    for cell in data["cells"]:
+        events, years = expected[cell["levels"][0]]
+        assert cell["events"] == events
+        assert cell["person_years"] == pytest.approx(years, rel=1e-12)
+        assert cell["rate"] == pytest.approx(100 * events / years, rel=1e-12)
+
+
+def test_the_curves_before_the_gate_are_the_pooled_ones(demo: Demo) -> None:
+    """Kaplan-Meier in one SQL statement: ages rounded up to years, late entry respected."""
+    data = json.loads(rehearsed(demo, "kaplan_meier", "--gate", "off"))["data"]
+    sql = """
+        with patient as (
+            select
+                gene_group,
+                ceil(entry_age_y) as entry,
+                ceil(time_to_first_fracture_y) as exit,
+                first_fracture_observed as event
+            from pooled
+            where ceil(time_to_first_fracture_y) > ceil(entry_age_y)
+        ),
+        step as (select distinct gene_group, exit as time from patient where event),
+        factor as (
+            select
+                step.gene_group,
+                step.time,
+                count(*) as at_risk,
+                count(*) filter (where exit = time and event) as events
+            from step
+            join patient using (gene_group)
+            where entry < time and exit >= time
+            group by all
+        )
+        select
+            gene_group,
+            time,
+            at_risk,
+            product(1 - events / at_risk) over (partition by gene_group order by time)
+        from factor
+    """
+    expected = {(group, time): (n, s) for group, time, n, s in pooled(demo, "person", sql)}
+    shown = {
+        (curve["level"], step["time"]): (step["at_risk"], step["survival"])
+        for curve in data["curves"]
+        for step in curve["steps"]
+    }
+    assert len(expected) > 40
+    for key, (at_risk, survival) in expected.items():
+        assert shown[key][0] == at_risk
+        assert shown[key][1] == pytest.approx(survival, rel=1e-12, abs=1e-15)
 
 
 def test_no_canary_is_found_outside_its_own_folder(demo: Demo) -> None:
