@@ -182,9 +182,10 @@ class Analysis(Generic[Design]):
     """One analysis. `design` parses parameters against a view's variables into a typed design.
 
     `parameters` documents each parameter; `canonical` gives a design's parameters back with
-    defaults filled in, so that equal questions look equal; `table` are the variables whose levels
-    make the cells of the result; `rounds` is the most data rounds it
-    can take; `shapes(design, broadcast)` are the blocks that a site sends in answer to a broadcast.
+    defaults filled in, so that equal questions look equal; `counted` leaves out what changes only
+    how the answer is put, so that nobody gets the same numbers twice in other words; `table` are
+    the variables whose levels make the cells of the result; `rounds` is the most data rounds it can
+    take; `shapes(design, broadcast)` are the blocks that a site sends in answer to a broadcast.
     """
 
     name: str
@@ -194,6 +195,7 @@ class Analysis(Generic[Design]):
     rounds: int
     design: Callable[[Mapping[str, object], Mapping[str, Variable]], Design]
     canonical: Callable[[Design], Mapping[str, object]]
+    counted: Callable[[Design], Mapping[str, object]]
     fields: Callable[[Design], tuple[str, ...]]
     table: Callable[[Design], tuple[Variable, ...]]
     shapes: Callable[[Design, Broadcast], Shapes]

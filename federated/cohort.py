@@ -82,7 +82,7 @@ def parse_cohort(
 ) -> tuple[Cohort | None, tuple[str, ...]]:
     """Return the cohort that `data` describes and everything that is wrong with it.
 
-    Order, repetition and nesting of the same `and` or `or` do not matter.
+    Order, repetition, nesting of the same `and` or `or`, and `not` of a `not` do not matter.
     """
     problems: list[str] = []
     cohort = _parse(data, variables, problems, 1)
@@ -138,7 +138,7 @@ def _parse(
     keys = set(data)
     if keys == {"not"}:
         item = _parse(data["not"], variables, problems, depth + 1)
-        return Negation(item) if item else None
+        return item.item if isinstance(item, Negation) else Negation(item) if item else None
     if keys in ({"and"}, {"or"}):
         return _parse_combination(
             "and" if "and" in keys else "or", data, variables, problems, depth
@@ -207,7 +207,7 @@ def _value(variable: Variable, value: object, problems: list[str]) -> Value | No
     """Return a level, or a finite number; JSON's true and false are the levels of yes-or-no."""
     if not variable.coded:
         if type(value) in (int, float) and math.isfinite(float(str(value))):
-            return float(str(value))
+            return float(str(value)) + 0.0  # -0.0 is 0.0
         problems.append(f"cohort: {variable.name} is compared with a number only")
         return None
     level = str(value).lower() if isinstance(value, bool) else value

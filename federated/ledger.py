@@ -44,18 +44,26 @@ def _now() -> datetime:
 
 @dataclass(frozen=True)
 class Spending:
-    """One unmasking: which question, from which release, to whom, and over which broadcast."""
+    """One unmasking: which question, from which release, to whom, and over which broadcast.
+
+    `counted` names the numbers that the sites sum; several questions may have the same.
+    """
 
     question: str
+    counted: str
     release: str
     round: int
     roster: str
     survivors: tuple[str, ...]
     broadcast: str
 
-    def same_question(self, body: Mapping[str, object]) -> bool:
-        """Whether a ledger entry is about the same question to the same release."""
-        return (body["question"], body["release"]) == (self.question, self.release)
+    def same_numbers(self, body: Mapping[str, object]) -> bool:
+        """Whether a ledger entry is about the same numbers of the same release."""
+        return (body["counted"], body["release"]) == (self.counted, self.release)
+
+    def same_round(self, body: Mapping[str, object]) -> bool:
+        """Whether it is about the same round of the very same question, too."""
+        return (body["question"], body["round"]) == (self.question, self.round)
 
 
 class Ledger:
@@ -105,18 +113,21 @@ class Ledger:
     def check_spend(self, spending: "Spending") -> bool:
         """Whether an unmasking would be new; SpentError when an earlier one forbids it.
 
-        One question to one release is answered to one roster and one set of survivors, and each
-        of its rounds to one broadcast: the difference of two answers would be one site's own. The
-        session is no part of the key, so that asking again does not start afresh.
+        The same numbers of one release are summed for one roster and one set of survivors, and
+        each round of a question for one broadcast: the difference of two answers would be one
+        site's own. The session is no part of the key, so that asking again does not start afresh.
+        Not noticed yet: numbers that follow from others (a margin, a coarser grid, nearly the same
+        cohort) and changes between releases. Whoever has such sums over different sites, or of
+        before and after, can subtract them.
         """
         with self._locked():
             earlier = [_body(e) for e in self._entries if e["event"] == "spent"]
-        same = [e for e in earlier if spending.same_question(e)]
+        same = [e for e in earlier if spending.same_numbers(e)]
         if any(e["roster"] != spending.roster for e in same):
             raise SpentError("second_roster")
         if any(e["survivors"] != list(spending.survivors) for e in same):
             raise SpentError("second_survivors")
-        this_round = [e for e in same if e["round"] == spending.round]
+        this_round = [e for e in same if spending.same_round(e)]
         if any(e["broadcast"] != spending.broadcast for e in this_round):
             raise SpentError("second_broadcast")
         return not this_round

@@ -81,6 +81,17 @@ class Request:
         """SHA-256 of `canonical()`, in hexadecimal: the name of the question."""
         return hashlib.sha256(b"marmor/request/1\n" + self.canonical()).hexdigest()
 
+    @property
+    def counted(self) -> str:
+        """SHA-256 of what the sites count: the same for one question put in two ways.
+
+        The order of variables or the width of an interval makes another question, but the sites'
+        numbers are the same, and must not be summed over other sites.
+        """
+        what = {**self.question(), "parameters": self.definition.counted(self.design)}
+        text = json.dumps(what, sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return hashlib.sha256(b"marmor/counted/1\n" + text.encode()).hexdigest()
+
 
 def parse_request(data: Mapping[str, object]) -> Request:
     """Parse a request; RequestError lists every problem with the nearest known names."""

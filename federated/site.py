@@ -202,7 +202,7 @@ class SiteParty:
         release = self._release_id()
         if release is None:
             raise _RefusalError("no_release")
-        self._ledger.check_budget(request.digest, release, self._policy.max_queries_per_day)
+        self._check_budget(request, release)
         context = query_context(
             message.session, request.digest, policy.digest, message.roster, message.dictionary
         )
@@ -251,6 +251,7 @@ class SiteParty:
     def _unmask(self, message: Unmask) -> Reply:
         session = self._session(message.session)
         self._check_round(session, message.round)
+        self._check_budget(session.request, session.release)
         shares = session.party.reveal(message.round, message.signatures)
         # On the disk before the shares leave: a crash may lose an answer, never the memory of one.
         self._ledger.spend(self._spending(session, session.survivors))
@@ -260,6 +261,7 @@ class SiteParty:
         """What the ledger remembers of an unmasking."""
         return Spending(
             question=session.request.digest,
+            counted=session.request.counted,
             release=session.release,
             round=session.round,
             roster=self._roster.digest,
@@ -288,6 +290,10 @@ class SiteParty:
         if name not in self._sessions:
             raise _RefusalError("unknown_session")
         return self._sessions[name]
+
+    def _check_budget(self, request: Request, release: str) -> None:
+        """Refuse one question too many; asked again at the end, because many may be open."""
+        self._ledger.check_budget(request.digest, release, self._policy.max_queries_per_day)
 
     def _check_round(self, session: _Session, number: int) -> None:
         """Refuse a message about any round but the current one."""

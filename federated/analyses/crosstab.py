@@ -111,6 +111,7 @@ ANALYSIS = Analysis(
     rounds=1,
     design=design,
     canonical=lambda plan: {"variables": [item.name for item in plan.variables]},
+    counted=lambda plan: {"variables": sorted(item.name for item in plan.variables)},
     fields=lambda plan: tuple(item.name for item in plan.variables),
     table=lambda plan: plan.variables,
     shapes=shapes,

@@ -233,6 +233,12 @@ def _canonical(plan: KaplanMeier) -> Mapping[str, object]:
     }
 
 
+def _counted(plan: KaplanMeier) -> Mapping[str, object]:
+    """The parameters that decide what is counted, the grid by its edges and not by its name."""
+    rest = {k: v for k, v in _canonical(plan).items() if k != "confidence"}
+    return {**rest, "grid": list(plan.grid)}
+
+
 def _fields(plan: KaplanMeier) -> tuple[str, ...]:
     """The columns that the plan needs."""
     chosen = (plan.time, plan.event, plan.entry, plan.group)
@@ -254,6 +260,7 @@ ANALYSIS = Analysis(
     rounds=1,
     design=design,
     canonical=_canonical,
+    counted=_counted,
     fields=_fields,
     table=lambda plan: (plan.group,) if plan.group else (),
     shapes=shapes,

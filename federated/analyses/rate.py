@@ -181,6 +181,7 @@ ANALYSIS = Analysis(
         "by": [item.name for item in plan.by],
         "confidence": plan.confidence,
     },
+    counted=lambda plan: {"by": sorted(item.name for item in plan.by)},
     fields=lambda plan: tuple(dict.fromkeys([*(v.name for v in plan.by), BAND, EVENTS, TIME])),
     table=lambda plan: plan.by,
     shapes=shapes,

@@ -10,7 +10,7 @@ from federated.ledger import Ledger, Spending, SpentError
 from transforms.errors import ConsortiumError
 
 
-FIRST = Spending("question", "rel-1", 1, "roster", ("a", "b", "c"), "00")
+FIRST = Spending("question", "counted", "rel-1", 1, "roster", ("a", "b", "c"), "00")
 
 
 def filled(folder: Path) -> Ledger:

@@ -164,6 +164,45 @@ def test_a_site_lost_before_anything_is_unmasked_is_left_out(world: World) -> No
     assert result.data["counts"] == [81, 81]
 
 
+CURVE = {"time": "exit_age_y", "event": "died"}
+BANDS = ["age_band", "sex_at_birth"]
+SAME_NUMBERS = [
+    ("crosstab", "person", {"variables": ["died", "hsct"]}, {"variables": ["hsct", "died"]}, None),
+    ("kaplan_meier", "person", CURVE, {**CURVE, "confidence": 0.9}, None),
+    ("kaplan_meier", "person", CURVE, {**CURVE, "grid": {"step": 1}}, None),
+    ("rate", "person_time", {"by": ["age_band"]}, {"by": ["age_band"], "confidence": 0.99}, None),
+    ("rate", "person_time", {"by": BANDS}, {"by": BANDS[::-1]}, None),
+    (
+        "crosstab",
+        "person",
+        {"variables": ["died"]},
+        {"variables": ["died"]},
+        {"not": {"not": {"field": "entry_age_y", "operator": "!=", "value": -0.0}}},
+    ),
+]
+ADULT = {"field": "entry_age_y", "operator": "!=", "value": 0}
+
+
+@pytest.mark.parametrize(("analysis", "view", "first", "second", "cohort"), SAME_NUMBERS)
+def test_the_same_numbers_asked_for_in_other_words_are_not_summed_over_other_sites(
+    world: World,
+    analysis: str,
+    view: str,
+    first: Mapping[str, object],
+    second: Mapping[str, object],
+    cohort: object,
+) -> None:
+    base = {"analysis": analysis, "view": view}
+    plain = ADULT if cohort else None
+    world.run(parse_request({**base, "parameters": first, "cohort": plain}))
+    other = parse_request({**base, "parameters": second, "cohort": cohort})
+    world.cut = lambda site, message: site == "ulm"
+    with pytest.raises(RefusedError, match="together with other sites"):
+        world.run(other)
+    world.cut = lambda site, message: False
+    assert world.run(other).provenance["absent"] == {}  # with the same sites it is answered
+
+
 @pytest.mark.parametrize("kind", [Settle, Unmask])
 def test_a_site_lost_after_its_vector_arrived_is_still_in_the_sum(
     world: World, kind: type[Message]
@@ -292,6 +331,22 @@ def test_the_days_budget_is_enforced_by_the_site(tmp_path: Path) -> None:
     world.run(state="another")  # the same question again is free
     with pytest.raises(RefusedError, match="most questions for today"):
         world.run(RATE)
+
+
+def test_conversations_opened_side_by_side_share_the_days_budget(tmp_path: Path) -> None:
+    world = World(tmp_path, policy=Policy(max_queries_per_day=1))
+    inner: list[Result] = []
+
+    def between(site: str, message: Message) -> bool:
+        if isinstance(message, Settle):
+            world.cut = lambda site, message: False
+            inner.append(world.run(RATE))
+        return False
+
+    world.cut = between
+    with pytest.raises(RefusedError, match="most questions for today"):
+        world.run()
+    assert inner[0].provenance["absent"] == {}
 
 
 def test_what_breaks_at_a_site_becomes_a_code_without_its_text(
