@@ -119,16 +119,18 @@ def stop_demo(demo: Demo) -> None:
 
 @contextmanager
 def _stoppable() -> Iterator[None]:
-    """Treat SIGTERM like Ctrl-C, so that what was started is stopped."""
+    """Treat SIGTERM like Ctrl-C, and Ctrl-C also where the shell that started us ignores it."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    previous = signal.signal(signal.SIGTERM, interrupt)
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    previous = {number: signal.signal(number, interrupt) for number in numbers}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 def _synthesize(demo: Demo, progress: Progress, sites: int, patients: int, seed: int) -> None:
