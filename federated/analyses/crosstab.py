@@ -1,7 +1,8 @@
 """How often do levels of one to three variables occur together?
 
-Each site counts its rows per combination of levels; rows that lack one of the variables are
-counted apart. The counts are summed over the sites.
+Each site counts its patients per combination of levels; patients that lack one of the variables
+are counted apart. The counts are summed over the sites. A view with several rows per patient cannot
+be counted so: many fractures of one patient would pass the gate as many patients.
 
 For two variables, Pearson's chi-squared test of independence, without continuity correction:
     X² = Σ (O - E)² / E,  E = row total · column total / total,
@@ -106,7 +107,7 @@ def chi_squared(
 ANALYSIS = Analysis(
     name="crosstab",
     title="Cross-tabulation",
-    views=("person", "fracture"),
+    views=("person",),  # the gate's numbers are of patients: a row must be one
     parameters={"variables": "1 to 3 variables with levels, such as gene_group, ever_fractured"},
     rounds=1,
     design=design,

@@ -54,7 +54,9 @@ def test_defaults_are_part_of_the_question() -> None:
     [
         ({"analysis": "crosstap"}, "unknown analysis crosstap; did you mean crosstab?"),
         ({"view": "persons"}, "unknown view persons; did you mean person"),
-        ({"view": "person_time"}, "crosstab reads the view person or fracture only"),
+        ({"view": "person_time"}, "crosstab reads the view person only"),
+        # One patient can have nine fractures: a cell of nine rows is not one of nine patients.
+        ({"view": "fracture"}, "crosstab reads the view person only"),
         (
             {"parameters": {"variables": ["gene_grp"]}},
             "unknown variable gene_grp; did you mean gene",
