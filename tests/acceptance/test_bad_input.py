@@ -137,3 +137,32 @@ def test_every_reporting_command_speaks_json(marmor: Marmor, published: Publishe
         assert typed.code == 0, (arguments, typed.err)
         json.loads(typed.out)
     assert release in marmor("site", "releases", folder).out
+
+
+def test_a_reviewer_accepts_a_run_that_waits(marmor: Marmor, published: Published) -> None:
+    """Without a decision nothing is published; with one the run goes on where it waited."""
+    folder, release = published("leiden")
+    text = (folder / "site.toml").read_text("utf-8")
+    (folder / "site.toml").write_text(
+        text.replace("[acceptance]", "").split("max_rejected_share")[0]
+        + "\n[acceptance]\nmin_mandatory_completeness = 1.0\nmax_rejected_share = 0.0\n",
+        "utf-8",
+    )
+    path = folder / "mapping" / "values.csv"
+    lines = path.read_text("utf-8").splitlines()
+    path.write_text("\n".join(line for line in lines if ",female," not in line) + "\n", "utf-8")
+    typed = marmor("site", "run", folder)
+    assert_told(typed, 14, "leiden", "marmor quality accept")
+    run = json.loads(marmor("site", "status", folder, "--json").out)[0]["waiting"][0]
+    assert_kept(marmor, folder, release)
+    assert_told(
+        marmor("quality", "accept", folder, "run-000000000000", "--by", "A", "--reason", "b"), 14
+    )
+    accepted = marmor("quality", "accept", folder, run, "--by", "A. Reviewer", "--reason", "known")
+    assert accepted.code == 0, accepted.err
+    typed = marmor("site", "run", folder, "--json")
+    assert typed.code == 0, typed.err
+    published_now = json.loads(typed.out)["release"]
+    assert published_now != release
+    manifest = json.loads((folder / "releases" / published_now / "MANIFEST.json").read_text())
+    assert manifest["decision"]["who"] == "A. Reviewer"
