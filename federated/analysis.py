@@ -214,17 +214,18 @@ def choose_variables(
         return (), [f"{what} must be a list of 1 to {most} variables"]
     if len(set(map(str, names))) != len(names):
         return (), [f"{what} names a variable twice"]
-    unknown = [str(name) for name in names if name not in variables]
-    uncoded = [str(name) for name in names if name in variables and not variables[name].coded]
+    known = [name for name in names if isinstance(name, str) and name in variables]
+    unknown = [str(name) for name in names if name not in known]
+    uncoded = [name for name in known if not variables[name].coded]
     problems = [f"{what}: unknown variable {name}{suggest(name, variables)}" for name in unknown]
     problems += [f"{what}: {name} is a number and has no levels" for name in uncoded]
-    return tuple(variables[n] for n in names if n in variables), problems
+    return tuple(variables[name] for name in known), problems
 
 
 def suggest(name: object, known: Iterable[str]) -> str:
     """Return "; did you mean …?" with the nearest known names, or what there is."""
     names = list(known)
-    near = difflib.get_close_matches(str(name), names, n=3, cutoff=0.5)
+    near = difflib.get_close_matches(str(name)[:100], names, n=3, cutoff=0.5)
     if near:
         return f"; did you mean {' or '.join(near)}?"
     return f"; there is {', '.join(names)}"

@@ -158,6 +158,9 @@ def _parse_combination(
     if not isinstance(entries, list | tuple) or not entries:
         problems.append(f"cohort: {kind} must be a list of conditions")
         return None
+    if len(entries) > MOST_NODES or len(problems) > MOST_NODES:
+        problems.append(f"cohort: more than {MOST_NODES} conditions")
+        return None
     parsed = [_parse(entry, variables, problems, depth + 1) for entry in entries]
     flat: dict[str, Cohort] = {}
     for item in parsed:

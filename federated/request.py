@@ -39,6 +39,7 @@ __all__ = ["Request", "load_request", "parse_request", "variables_of"]
 VERSION = 1
 KEYS = ("version", "analysis", "view", "parameters", "cohort", "minimum_sites")
 MOST_SITES = 64  # the headroom of the ring
+MOST_PROBLEMS, LONGEST_PROBLEM = 20, 900  # what is said of a hopeless request, in characters each
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ def parse_request(data: Mapping[str, object]) -> Request:
     variables = variables_of(view) if view else {}
     cohort, wrong = _cohort(data.get("cohort"), variables) if view else (None, ())
     design = _design(data.get("parameters", {}), analysis, variables, problems) if view else None
-    raise_all(RequestError, [*problems, *wrong])
+    raise_all(RequestError, _brief([*problems, *wrong]))
     if analysis is None or view is None or type(minimum) is not int:
         raise RequestError("the request is empty")
     parameters = analysis.canonical(design)
@@ -145,6 +146,15 @@ def _variable(item: Field) -> Variable:
     codes = DICTIONARY.codelists[name].codes
     labels = tuple(code.label for code in codes.values())
     return Variable(item.name, item.description, tuple(codes), labels, item.unit)
+
+
+def _brief(problems: list[str]) -> list[str]:
+    """The first problems, none of them long: the answer must not grow with the request."""
+    lines = [
+        f"{line[:LONGEST_PROBLEM]}…" if len(line) > LONGEST_PROBLEM else line for line in problems
+    ]
+    more = len(lines) - MOST_PROBLEMS
+    return [*lines[:MOST_PROBLEMS], f"and {more} more"] if more > 0 else lines
 
 
 def _named(

@@ -109,6 +109,32 @@ def test_a_deep_or_wide_tree_is_refused() -> None:
     assert parse_cohort(wide, PERSON)[1] == ("cohort: more than 40 conditions",)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"cohort": {"or": [{"field": "x"}] * 50_000}},
+        {"cohort": {"and": [{"or": [{"field": "x"}] * 30}] * 1_000}},
+        {f"k{i}": 1 for i in range(50_000)},
+        {"parameters": {f"k{i}": 1 for i in range(50_000)}},
+        {"parameters": {"variables": ["x" * 900_000]}},
+        {"cohort": {"field": "died", "operator": "==", "value": "x" * 900_000}},
+        {"cohort": {"field": "died", "operator": "x" * 900_000, "value": "true"}},
+        {"view": "x" * 900_000},
+    ],
+    ids=range(8),
+)
+def test_a_large_request_gets_a_short_answer(change: dict[str, object]) -> None:
+    with pytest.raises(RequestError) as caught:
+        parse_request({**CROSSTAB, **change})
+    assert len(str(caught.value)) < 20_000
+
+
+@pytest.mark.parametrize("name", [["x"], {"a": 1}, None, 1, 1.5, True])
+def test_a_name_that_is_no_text_is_an_unknown_name(name: object) -> None:
+    with pytest.raises(RequestError, match="unknown variable"):
+        parse_request({**CROSSTAB, "parameters": {"variables": ["died", name]}})
+
+
 @given(st.text(max_size=30), st.text(max_size=30), st.text(max_size=30))
 def test_no_text_of_a_request_becomes_sql(field: str, operator: str, value: str) -> None:
     data = {"field": field, "operator": operator, "value": value}
