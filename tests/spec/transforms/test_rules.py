@@ -132,6 +132,10 @@ CASES = [
       "hsct": [{**HSCT, "hsct_date": D("1987-06-01"), "outcome_date": D("1987-06-01")}]}),
     ("R03", "onset_age_y", {"diagnosis": {"onset_age_y": 14.3}},
      {"diagnosis": {"onset_age_y": 14.15}}),
+    # a birth year alone leaves half a year of doubt about the age at diagnosis
+    ("R03", "onset_age_y",
+     {"diagnosis": {"onset_age_y": 14.8}, "person": {"birth_date:precision": "year"}},
+     {"diagnosis": {"onset_age_y": 14.5}, "person": {"birth_date:precision": "year"}}),
     ("R04", "person_id", {"fracture": {"person_id": "P9"}}, {}),
     ("R05", "person_id",
      {"person": [{**CLEAN["person"][0], "row_id": "one", "source_row": 2},
