@@ -211,9 +211,9 @@ def _grid(value: object, problems: list[str]) -> tuple[float, ...]:
     if isinstance(value, str) and value in GRIDS:
         return GRIDS[value]
     step = value.get("step") if isinstance(value, Mapping) and set(value) == {"step"} else None
-    if type(step) in (int, float):
+    if type(step) in (int, float) and NARROWEST_STEP <= cast(float, step) <= HORIZON:
         width = float(cast(float, step))
-        if NARROWEST_STEP <= width <= HORIZON and (width / NARROWEST_STEP).is_integer():
+        if (width / NARROWEST_STEP).is_integer():
             count = int(np.ceil(HORIZON / width))
             return tuple(width * k for k in range(1, count + 1))
     names = ", ".join(GRIDS)

@@ -129,6 +129,13 @@ def test_a_large_request_gets_a_short_answer(change: dict[str, object]) -> None:
     assert len(str(caught.value)) < 20_000
 
 
+@pytest.mark.parametrize("step", [10**400, float("inf"), 0, -1, 0.1, True, "1", [1]])
+def test_a_step_outside_the_grid_is_said(step: object) -> None:
+    curve = {"time": "exit_age_y", "event": "died", "grid": {"step": step}}
+    with pytest.raises(RequestError, match="grid: must be one of"):
+        parse_request({"analysis": "kaplan_meier", "view": "person", "parameters": curve})
+
+
 @pytest.mark.parametrize("name", [["x"], {"a": 1}, None, 1, 1.5, True])
 def test_a_name_that_is_no_text_is_an_unknown_name(name: object) -> None:
     with pytest.raises(RequestError, match="unknown variable"):
