@@ -7,7 +7,7 @@ UV := .venv/uv/bin/uv
 SITE := .venv/site
 FEDERATION := .venv/federation
 export PYTHONDONTWRITEBYTECODE :=
-export UV_LINK_MODE := copy
+export UV_CACHE_DIR := $(CURDIR)/.venv/cache
 
 .PHONY: demo test check install lock format audit bench docs clean help
 
