@@ -123,6 +123,22 @@ def test_events_before_a_late_start_are_not_called_none() -> None:
     assert (shown["steps"], shown["events"]) == ([], {"withheld": "small_start"})
 
 
+@pytest.mark.parametrize("patients", [2, 24, 28, 30, 54])
+def test_the_median_is_where_half_are_left_whatever_the_last_bit_says(patients: int) -> None:
+    entered = np.zeros(patients, int)
+    entered[0] = patients
+    curve = estimate(
+        np.arange(1.0, patients + 1),
+        np.ones(patients, int),
+        np.zeros(patients, int),
+        entered,
+        confidence=0.95,
+    )
+    curves = Curves(Variable("t", "T"), None, 0.95, (curve,), 0, 0)
+    shown = release(curves, EXACT).data["curves"][0]  # type: ignore[index]
+    assert shown["median"] == patients / 2
+
+
 def test_an_empty_group_looks_like_one_of_few_patients() -> None:
     shown = []
     for patients in (0, 3):
