@@ -1,14 +1,21 @@
 """Properties of the disclosure gate that hold for every pooled outcome."""
 
 import dataclasses
-from collections.abc import Mapping
+import functools
+import itertools
+import json
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
+from federated.analyses.crosstab import chi_squared
 from federated.analyses.kaplan_meier import estimate
 from federated.analyses.rate import garwood
 from federated.analysis import Curves, Rates, Screen, Table, Variable
@@ -100,6 +107,26 @@ def test_a_test_covers_only_lines_that_are_shown(counts: np.ndarray, policy: Pol
     cells = np.array(flat(release(outcome, policy).data["counts"]), dtype=object)
     for keep, line in zip(asked[0], cells.reshape(counts.shape), strict=True):
         assert not keep or all(isinstance(cell, int) for cell in line)
+
+
+@pytest.mark.parametrize(("shape", "numbers"), [((2, 2), [*range(9), 20]), ((1, 3), range(15))])
+def test_whatever_is_published_a_withheld_count_may_be_any_small_one(
+    shape: tuple[int, ...], numbers: Iterable[int]
+) -> None:
+    # All tables of these numbers, put together by all that is published of them.
+    alike: dict[str, list[np.ndarray]] = defaultdict(list)
+    for cells in itertools.product(numbers, repeat=math.prod(shape)):
+        counts = np.array(cells).reshape(shape)
+        outcome = table(counts)
+        levels = outcome.variables[0].levels
+        test = functools.partial(chi_squared, counts, levels)
+        data = release(dataclasses.replace(outcome, test=test), CONSORTIUM).data
+        alike[json.dumps(data)].append(counts.reshape(-1))
+    for published, tables in alike.items():
+        for cell, values in zip(
+            flat(json.loads(published)["counts"]), np.transpose(tables), strict=True
+        ):
+            assert isinstance(cell, int) or set(values) >= set(range(1, 7))
 
 
 @given(arrays(np.int64, SHAPES, elements=CELLS))
