@@ -9,7 +9,7 @@ FEDERATION := .venv/federation
 export PYTHONDONTWRITEBYTECODE :=
 export UV_CACHE_DIR := $(CURDIR)/.venv/cache
 
-.PHONY: demo test check install lock format audit bench docs clean help
+.PHONY: demo test check install lock format docs audit bench clean help
 
 help:  ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s $$'\t'
@@ -57,6 +57,9 @@ docs: install  ## write docs/reference/ again
 audit: install  ## long suites: many kills, many examples
 	$(SITE)/bin/python -m pytest -m audit
 	$(FEDERATION)/bin/python -m pytest -m audit
+
+bench: install  ## speed and memory, as ratios measured side by side
+	$(SITE)/bin/python -m infra.bench
 
 clean:  ## remove what make created, environments included
 	rm -rf .venv build
