@@ -85,7 +85,7 @@ class _Missing:
 
     def error(self, have: int, need: int) -> RefusedError | SiteDownError:
         """What to tell the analyst when too few sites are left."""
-        lines = [f"{have} sites can answer and {need} are needed"]
+        lines = [f"{have} {'site' if have == 1 else 'sites'} can answer and {need} are needed"]
         lines += [f"{site}: absent ({why})" for site, why in sorted(self.absent.items())]
         lines += [f"{site}: refused, {RULES[rule]}" for site, rule in sorted(self.refused.items())]
         lines += [f"{site}: failed, {FAILURES[code]}" for site, code in sorted(self.failed.items())]

@@ -95,7 +95,12 @@ def _computing(release: Path) -> Compute:
 
 def _by_site(releases: Sequence[Path]) -> Mapping[str, Path]:
     """Name each folder by the site that it lies below: <site>/releases/<id>."""
-    return {path.resolve().parent.parent.name: path.resolve() for path in releases}
+    folders: dict[str, Path] = {}
+    for path in (path.resolve() for path in releases):
+        site = path.parent.parent.name
+        if folders.setdefault(site, path) != path:
+            raise ReleaseError(f"{site}: two releases of one site; give the one CURRENT names")
+    return folders
 
 
 def _is_release(path: Path) -> bool:

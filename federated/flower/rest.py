@@ -126,7 +126,7 @@ def _queries(app: FastAPI, services: Services, who: Any) -> None:
             raise RequestError("a result is named by 8 to 64 hexadecimal digits")
         content = services.shelf.get(person.name, digest)
         if content is None:
-            raise HTTPException(404, f"you have no result {digest}; list yours with GET /queries")
+            raise HTTPException(404, f"you have no result {digest}; list yours first")
         return Response(content, media_type="application/json")
 
 

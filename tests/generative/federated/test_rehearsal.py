@@ -68,3 +68,11 @@ def test_a_release_with_a_changed_byte_is_a_failed_site(
     assert result.provenance["failed"] == {"ulm": "view_changed"}
     with pytest.raises(SiteDownError, match="ulm: failed, the release was changed"):
         rehearse(CROSSTAB, dict.fromkeys(("ulm", "lyon", "odense"), broken) | {})
+
+
+def test_two_releases_of_one_site_are_not_two_sites(consortium: Mapping[str, Path]) -> None:
+    release = next(iter(consortium.values()))
+    older = release.with_name("rel-older")
+    older.mkdir()
+    with pytest.raises(ReleaseError, match="two releases of one site"):
+        rehearse(CROSSTAB, [*consortium.values(), older])
