@@ -12,10 +12,6 @@ import pytest
 from infra.demo.artefacts import ARTEFACTS
 from infra.demo.centres import CENTRES
 from infra.demo.synthesize import synthesize
-
-
-pytest.importorskip("openpyxl", reason="workbooks are written at a site only")
-
 from transforms.collect import collect
 from transforms.harmonize import harmonize
 from transforms.site import load_site

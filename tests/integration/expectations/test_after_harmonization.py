@@ -3,15 +3,11 @@
 import json
 from pathlib import Path
 
-import pytest
-
+from expectations.validate import validate
 from infra.demo.synthesize import synthesize
 from transforms.collect import collect
 from transforms.harmonize import harmonize
 from transforms.site import load_site
-
-
-validate = pytest.importorskip("expectations.validate", reason="needs Great Expectations").validate
 
 
 def test_a_harmonised_run_is_validated_with_all_its_counts(tmp_path: Path) -> None:

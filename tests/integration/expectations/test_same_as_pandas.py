@@ -14,13 +14,12 @@ from typing import Any
 import duckdb
 import pytest
 
+from expectations import engine
 from expectations.expectation import Expectation
 from expectations.suites import expectations, relation, tables
 from transforms.dictionary import DICTIONARY, Field, Table
 from transforms.site import Site
 
-
-engine = pytest.importorskip("expectations.engine", reason="needs Great Expectations")
 
 RUN = "run-000000000001"
 DUPLICATED = 3

@@ -10,11 +10,10 @@ from typing import Any
 
 import pytest
 
+from expectations.validate import validate
 from transforms.errors import SourceError
 from transforms.site import Site
 
-
-validate = pytest.importorskip("expectations.validate", reason="needs Great Expectations").validate
 
 RUN = "run-000000000001"
 TEXT_CANARY = "Kanarienvogel-4711"

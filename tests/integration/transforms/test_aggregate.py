@@ -15,7 +15,6 @@ from transforms.site import Site
 
 
 def test_the_dashboard_counts_what_the_release_holds(centre: Callable[..., Site]) -> None:
-    pytest.importorskip("jinja2")
     site = centre()
     batch = collect(site, datetime.date(2026, 11, 22))
     harmonize(site, batch.run_id)

@@ -167,7 +167,6 @@ def test_a_decision_edited_by_hand_is_named(site: Site) -> None:
 
 
 def test_nothing_is_published_without_an_acceptance(site: Site) -> None:
-    pytest.importorskip("transforms.release")
     validated(site, "run-1", "needs_review")
     with pytest.raises(ReviewError, match="has no decision"):
         reviews.publish_reviewed(site, "run-1")

@@ -6,16 +6,16 @@ import zipfile
 from collections.abc import Sequence
 from typing import Any
 
+import openpyxl
 import pytest
+from openpyxl.utils import datetime as calendars
 
 from transforms.errors import SourceError
 from transforms.readers import workbook_probe
 
 
-openpyxl = pytest.importorskip("openpyxl", reason="workbooks are read at a site only")
-CALENDARS = pytest.importorskip("openpyxl.utils.datetime")
-CALENDAR_MAC_1904 = CALENDARS.CALENDAR_MAC_1904
-CALENDAR_WINDOWS_1900 = CALENDARS.CALENDAR_WINDOWS_1900
+CALENDAR_MAC_1904 = calendars.CALENDAR_MAC_1904
+CALENDAR_WINDOWS_1900 = calendars.CALENDAR_WINDOWS_1900
 
 
 def workbook(*sheets: tuple[str, Sequence[Sequence[Any]]], epoch: Any = None) -> bytes:

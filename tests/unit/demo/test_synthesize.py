@@ -17,11 +17,9 @@ from infra.demo.centres.torino import JOINED, TABLES_OF_CDM
 from infra.demo.synthesize import Consortium, synthesize
 from transforms.errors import SetupError
 from transforms.mapping_check import check_columns, load_mapping
+from transforms.readers import read
 from transforms.site import load_site
 
-
-pytest.importorskip("openpyxl", reason="workbooks are written at a site only")
-read = pytest.importorskip("transforms.readers").read
 
 SIZE = 60
 

@@ -4,9 +4,7 @@ import datetime
 from collections.abc import Iterator
 
 import pytest
-
-
-sa = pytest.importorskip("sqlalchemy", reason="needs the site environment")
+import sqlalchemy as sa
 
 
 @pytest.fixture

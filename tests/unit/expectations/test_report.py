@@ -7,9 +7,6 @@ from typing import Any
 
 import pytest
 
-
-pytest.importorskip("jinja2", reason="needs the site environment")
-
 from expectations import report
 
 

@@ -4,11 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from federated import plots
 from federated.results import Result
 from transforms.errors import RequestError
 
-
-plots = pytest.importorskip("federated.plots", reason="matplotlib is in the federation environment")
 
 HIDDEN = {"withheld": "small_cell"}
 PROVENANCE = {

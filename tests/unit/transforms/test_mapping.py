@@ -3,6 +3,7 @@
 import csv
 from pathlib import Path
 
+import openpyxl
 import pytest
 
 from transforms.errors import MappingError
@@ -58,7 +59,6 @@ def test_a_good_mapping_is_read_as_written(tmp_path: Path) -> None:
 
 
 def test_workbook_and_csv_mean_the_same(tmp_path: Path) -> None:
-    openpyxl = pytest.importorskip("openpyxl")
     folder = write(tmp_path)
     book = openpyxl.Workbook()
     book.remove(book.active)
@@ -166,7 +166,6 @@ def test_broken_sheets_are_refused(tmp_path: Path, text: str, expected: str) -> 
 def test_unreadable_workbook_and_missing_mapping_are_refused(tmp_path: Path) -> None:
     with pytest.raises(MappingError, match=r"no mapping\.xlsx"):
         parse_mapping(tmp_path)
-    pytest.importorskip("openpyxl")
     (tmp_path / "mapping.xlsx").write_bytes(b"PK not a workbook")
     with pytest.raises(MappingError, match="not a readable Excel workbook"):
         parse_mapping(tmp_path)
