@@ -8,13 +8,18 @@ with main_diagnosis as (
         partition by person_id order by coalesce(dx_rank, 1), dx_date nulls last, diagnosis_id
     ) = 1
 ),
-alleles as (
+variants as (  -- a variant that is entered twice is still one
     select
         person_id,
         gene_symbol,
-        sum(case when zygosity in ('homozygous', 'compound_heterozygous') then 2 else 1 end) as alleles
+        max(case when zygosity in ('homozygous', 'compound_heterozygous') then 2 else 1 end) as alleles
     from variant
     where coalesce(interpretation_status, 'causative') <> 'rejected' and coalesce(acmg_class, 5) >= 3
+    group by person_id, gene_symbol, coalesce(hgvs_c, variant_id)
+),
+alleles as (
+    select person_id, gene_symbol, sum(alleles) as alleles
+    from variants
     group by all
 ),
 causal_gene as (
@@ -50,7 +55,9 @@ select
     main_diagnosis.dx_age_y,
     case
         when person.history_complete_from_birth then 0.0
-        else greatest(date_diff('day', person.birth_date, person.first_contact_date) / 365.25, 0.0)
+        -- greatest() alone would make 0 of a first contact that is not known
+        when person.first_contact_date is not null
+            then greatest(date_diff('day', person.birth_date, person.first_contact_date) / 365.25, 0.0)
     end as entry_age_y,
     date_diff('day', person.birth_date, follow_up.exit_date) / 365.25 as exit_age_y,
     follow_up.died
