@@ -83,7 +83,7 @@ def _relations(connection: duckdb.DuckDBPyConnection, dictionary: Dictionary) ->
     )
     connection.execute("""
         create or replace temp view allele as
-        select person_id, gene_symbol, zygosity, case
+        select distinct person_id, gene_symbol, coalesce(hgvs_c, row_id) as variant, zygosity, case
             when zygosity in ('homozygous', 'compound_heterozygous') then 2 else 1 end as alleles
         from variant where coalesce(interpretation_status, '') <> 'rejected'
     """)

@@ -130,6 +130,12 @@ CASES = [
       "hsct": [{**HSCT, "hsct_date": D("1987-06-01"), "outcome_date": D("1987-05-31")}]},
      {"diagnosis": ARO, "variant": {"gene_symbol": "TCIRG1", "zygosity": "homozygous"},
       "hsct": [{**HSCT, "hsct_date": D("1987-06-01"), "outcome_date": D("1987-06-01")}]}),
+    # a year alone may be any of its days, also one after the transplant
+    ("R02", "outcome_date",
+     {"hsct": [{**HSCT, "hsct_date": D("1999-09-01"), "outcome_date": D("1998-07-01"),
+                "outcome_date:precision": "year"}]},
+     {"hsct": [{**HSCT, "hsct_date": D("1999-09-01"), "outcome_date": D("1999-07-01"),
+                "outcome_date:precision": "year"}]}),
     ("R03", "onset_age_y", {"diagnosis": {"onset_age_y": 14.3}},
      {"diagnosis": {"onset_age_y": 14.15}}),
     # a birth year alone leaves half a year of doubt about the age at diagnosis
@@ -146,6 +152,11 @@ CASES = [
      {"fracture": [CLEAN["fracture"][0],
                    {**CLEAN["fracture"][0], "fracture_id": "g", "fracture_date": D("2003-12-04")},
                    {**CLEAN["fracture"][0], "fracture_id": "r", "laterality": "right"}]}),
+    # two fractures of one year are not known to be of one fortnight
+    ("R06", "fracture_date",
+     {"fracture": [{**CLEAN["fracture"][0], "fracture_id": name} for name in ("f", "g")]},
+     {"fracture": [{**CLEAN["fracture"][0], "fracture_id": name, "fracture_date": D("2003-07-01"),
+                    "fracture_date:precision": "year"} for name in ("f", "g")]}),
     ("R07", "birth_date", {"person": {"birth_date": D("1970-01-01")}},
      {"person": {"birth_date": D("1970-01-02")}}),
     ("R08", "birth_date", {"person": {"birth_date_precision": "year"}},
@@ -164,6 +175,14 @@ CASES = [
                    "hgvs_c": "c.856C>T"}]}),
     ("R10", "zygosity", {"diagnosis": ARO, "variant": {"gene_symbol": "TCIRG1"}},
      {"variant": {"zygosity": "heterozygous"}}),
+    # entered twice, it is still one allele
+    ("R10", "zygosity",
+     {"diagnosis": ARO,
+      "variant": [{**CLEAN["variant"][0], "gene_symbol": "TCIRG1", "variant_id": name}
+                  for name in ("v", "w")]},
+     {"diagnosis": ARO,
+      "variant": [{**CLEAN["variant"][0], "gene_symbol": "TCIRG1", "variant_id": name,
+                   "hgvs_c": f"c.{name}"} for name in ("v", "w")]}),
     ("R11", "dx_subtype", {"variant": {"zygosity": "homozygous"}}, {}),
     ("R12", "dx_subtype", {"variant": {"gene_symbol": "LRP5"}}, {}),
     ("R13", "dx_subtype", {"variant": {"gene_symbol": "OSTM1"}}, {}),
