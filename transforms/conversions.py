@@ -254,7 +254,7 @@ def _date(job: _Job) -> Conversion:
     """A date, with its precision in `<field>:precision`."""
     options = job.rule.options
     raw = _joined(job) if "parts" in options else job.first()
-    order = options.get("order", job.source.date_order).upper()
+    order = "YMD" if "parts" in options else options.get("order", job.source.date_order).upper()
     pivot = int(options["pivot"]) if "pivot" in options else None
     value = date_sql(job.raw, order, pivot)
     read = {job.said("precision"): precision_sql(job.raw)}
@@ -263,10 +263,12 @@ def _date(job: _Job) -> Conversion:
 
 
 def _joined(job: _Job) -> dict[str, str]:
-    """Return the raw column of a date in three columns; without a year there is none."""
+    """Return the raw column of a date in three columns: without a month there is no day either."""
     texts = [text_sql(column, job.source, job.parameters) for column in job.rule.columns]
-    joined = f"concat_ws('-', {', '.join(texts)})"
-    return {job.said("raw"): f"case when {texts[0]} is not null then {joined} end"}
+    year, month, day = texts
+    return {
+        job.said("raw"): f"{year} || coalesce('-' || {month} || coalesce('-' || {day}, ''), '')"
+    }
 
 
 def _age_to_date(job: _Job) -> Conversion:
@@ -293,7 +295,7 @@ def _checkbox(job: _Job) -> Conversion:
     first = f"coalesce({', '.join([*texts, 'null'])})"
     box = (
         f"case when {checked} then '1' when {first} is null then null "
-        f"when {empty} then '0' else {first} end"
+        f"when {empty} then '0' else concat_ws(';', {', '.join(texts)}) end"
     )
     gate = text_sql(column_name(job.rule.options["gate"]), job.source, job.parameters)
     opened = f"coalesce({job.parameters.one_of(gate, GATE_OPEN)}, false)"

@@ -5,7 +5,9 @@
 """
 
 import codecs
+import datetime
 import difflib
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Mapping as MappingType
 from pathlib import Path
@@ -37,7 +39,18 @@ OPTIONS: MappingType[str, tuple[str, ...]] = {
     "date": ("order", "pivot", "parts"),
     "checkbox": ("gate",),
 }
-# What a checked, an unchecked and an ungated checkbox mean, by code list.
+# How a constant of the mapping spells a number or a date: as DuckDB reads it without rounding.
+READS: MappingType[str, str] = {
+    "integer": r"[+-]?[0-9]{1,15}",
+    "number": r"[+-]?[0-9]{1,15}(\.[0-9]{1,15})?",
+    "date": r"[0-9]{4}-[0-9]{2}-[0-9]{2}",
+}
+WRITTEN: MappingType[str, str] = {
+    "integer": "a whole number",
+    "number": "a number like 1.5",
+    "date": "a date like 2020-12-31",
+}
+# The code lists that have a word for checked, not checked and not known.
 CHECKBOX_LISTS = ("status", "yes_no_unknown")
 # Filled by harmonization from the value itself, unless a rule says otherwise.
 FROM_VALUE = ("unit_ucum", "value_source_unit", "unit_status", "value_comparator")
@@ -340,15 +353,18 @@ def _target(
         yield from _one_of(place, column, text, dictionary.codelists[field.codelist or ""].codes)
     elif field.type == "boolean":
         yield from _one_of(place, column, text, ("true", "false"))
-    elif field.type in ("integer", "number"):
-        try:
-            float(text)
-        except ValueError:
-            yield f"{place}: {column} {text!r} is not a number"
-    elif field.type == "date":
-        parts = text.split("-")
-        if [len(part) for part in parts] != [4, 2, 2] or not "".join(parts).isdecimal():
-            yield f"{place}: {column} {text!r} is not a date like 2020-12-31"
+    elif field.type in READS and not _reads(text, READS[field.type]):
+        yield f"{place}: {column} {text!r} is not {WRITTEN[field.type]}"
+
+
+def _reads(text: str, pattern: str) -> bool:
+    """Return whether `text` has the form and, where it is a date, is one of the calendar."""
+    if not re.fullmatch(pattern, text):
+        return False
+    try:
+        return pattern != READS["date"] or bool(datetime.date.fromisoformat(text))
+    except ValueError:
+        return False
 
 
 def _approved(place: str, status: str) -> Iterator[str]:
@@ -389,11 +405,6 @@ def _check_tables(mapping: Mapping, dictionary: Dictionary) -> Iterator[str]:
                         f"sheet fields, table {table_name}, source {source}: mandatory field "
                         f"{name} is neither mapped nor not_collected"
                     )
-
-
-def _brackets(rules: Sequence[FieldRule]) -> list[str | None]:
-    """Return the brackets in use, in order of appearance."""
-    return list(dict.fromkeys(rule.bracket for rule in rules if rule.bracket is not None))
 
 
 def _check_discriminator(

@@ -60,18 +60,23 @@ def comparator_sql(text: str) -> str:
 
 
 def duration_sql(text: str) -> str:
-    """Return the years of an ISO 8601 duration; the leading P, lost in v1-era files, may lack."""
-    parts = "".join(f"([0-9.]{{1,8}}{letter})?" for letter in "YMWD")
+    """Return the years of an ISO 8601 duration; the leading P, lost in v1-era files, may lack.
+
+    Hours, minutes and seconds, which come after a T, are less than an age is told in: left out.
+    """
+    number = "[0-9]{1,6}(?:[.][0-9]{1,6})?"
+    parts = "".join(f"({number}{letter})?" for letter in "YMWD")
     upper = f"upper({text})"
+    days = f"split_part({upper}, 'T', 1)"
 
     def part(letter: str) -> str:
-        return f"coalesce(try_cast(regexp_extract({upper}, '([0-9.]+){letter}', 1) as double), 0)"
+        return f"coalesce(try_cast(regexp_extract({days}, '([0-9.]+){letter}', 1) as double), 0)"
 
     years = f"{part('Y')} + {part('M')} / 12 + ({part('W')} * 7 + {part('D')}) / 365.25"
     sign = f"case when {upper} like '-%' then -1 else 1 end"
     valid = (
         f"regexp_full_match({upper}, '-?P?{parts}(T[0-9HMS.]*)?') "
-        f"and regexp_matches({upper}, '[0-9][YMWD]')"
+        f"and regexp_matches({days}, '[0-9][YMWD]')"
     )
     return f"case when {valid} then {sign} * ({years}) end"
 

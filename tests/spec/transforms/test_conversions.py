@@ -160,6 +160,18 @@ def test_date_in_three_columns() -> None:
     assert read(parts, *rows) == [day(2010, 4, 3), day(2010, 4, 1), day(2010, 7, 1), None]
 
 
+def test_a_day_without_its_month_is_never_taken_for_the_month() -> None:
+    parts = rule("person.birth_date", "date", "parts", "", "A", "B", "C")
+    assert read(parts, ("2010", None, "12")) == [datetime.date(2010, 7, 1)]
+
+
+@pytest.mark.parametrize("order", ["DMY", "MDY", "YMD"])
+def test_the_columns_say_which_part_is_the_year_whatever_the_order(order: str) -> None:
+    parts = rule("person.birth_date", "date", "parts;pivot=30", "", "A", "B", "C")
+    found = read(parts, ("05", "3", "12"), date_order=order)
+    assert found == [datetime.date(2005, 3, 12)]
+
+
 def test_recode_looks_up_trimmed_text_of_any_case_and_refuses_what_is_not_there() -> None:
     sex = rule("person.sex_at_birth", "recode")
     assert read(sex, ("M",), (" v ",), ("X",), (None,)) == [
@@ -197,6 +209,8 @@ def test_checkbox_not_checked_means_no_only_when_the_form_was_filled_in() -> Non
     assert read(status, *rows) == [
         "present", "excluded", "excluded", "unknown", "unknown", None, "<unknown_code>",
     ]  # fmt: skip
+    several = rule("complication.status[HP:0007626]", "checkbox", "gate=B", "", "A", "C")
+    assert read(several, ("0", "2", "maybe")) == ["<unknown_code>"]
     failure = rule("hsct.primary_graft_failure", "checkbox", "gate=B")
     assert read(failure, *rows[:4]) == [True, False, False, None]
 
@@ -222,6 +236,9 @@ def test_missing_tokens_are_no_value_before_any_rule_sees_them() -> None:
         ("iso8601", "35Y", 35.0),
         ("iso8601", "P2W", 14 / 365.25),
         ("iso8601", "-P3M", -0.25),
+        ("iso8601", "P3Y2M4DT5H30M", 3 + 2 / 12 + 4 / 365.25),  # 30 minutes, not 30 months
+        ("iso8601", "PT5M", "<not_a_number>"),
+        ("iso8601", "P1.2.3Y", "<not_a_number>"),
         ("iso8601", "P", "<not_a_number>"),
         ("iso8601", "3", "<not_a_number>"),
     ],

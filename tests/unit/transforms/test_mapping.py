@@ -169,3 +169,18 @@ def test_unreadable_workbook_and_missing_mapping_are_refused(tmp_path: Path) -> 
     (tmp_path / "mapping.xlsx").write_bytes(b"PK not a workbook")
     with pytest.raises(MappingError, match="not a readable Excel workbook"):
         parse_mapping(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("field", "given"),
+    [
+        ("diagnosis,dx_rank", "1.5"),
+        ("diagnosis,onset_age_y", "nan"),
+        ("diagnosis,dx_date", "2020-13-01"),
+    ],
+)
+def test_a_constant_that_the_field_cannot_hold(tmp_path: Path, field: str, given: str) -> None:
+    subtype = "diagnosis,dx_subtype,p,,const,ADO2,,approved,\n"
+    fields = f"{FIELDS}{field},p,,const,{given},,approved,\n{subtype}"
+    (line,) = [one for one in problems(write(tmp_path, fields=fields)) if "arg" in one]
+    assert repr(given) in line
