@@ -15,6 +15,9 @@ from typing import Any
 import duckdb
 import pytest
 
+from federated.rehearsal import rehearse
+from federated.request import load_request
+from federated.site import SiteParty
 from infra.demo.run import REQUESTS, Demo
 from infra.demo.synthesize import synthesize
 from infra.environments import ROOT, python
@@ -212,6 +215,26 @@ def test_no_canary_is_found_outside_its_own_folder(demo: Demo) -> None:
         others = [other for other in demo.site_folders if other != folder]
         assert found(texts, contents([*outside])) == []
         assert found(_ids(texts), contents([other / "inbox" for other in others])) == []
+
+
+def test_no_canary_is_in_any_message(demo: Demo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every byte between coordinator and sites, recorded before any encryption."""
+    wire: list[bytes] = []
+    handle = SiteParty.handle_bytes
+
+    def recorded(party: SiteParty, data: bytes) -> bytes:
+        reply = handle(party, data)
+        wire.extend((data, reply))
+        return reply
+
+    monkeypatch.setattr(SiteParty, "handle_bytes", recorded)
+    for name in NAMES:
+        rehearse(load_request(REQUESTS / f"{name}.toml"), releases(demo))
+    assert len(wire) >= 2 * 5 * (4 + 4 + 7)  # both ways, five sites, one or two data rounds
+    messages = {"wire": b"\n".join(wire)}
+    assert found(["crosstab", "gene_group"], messages)  # what is sent in the open is found
+    for folder in demo.site_folders:
+        assert found(harvest(load_site(folder)), messages) == []
 
 
 def _ids(texts: frozenset[str]) -> frozenset[str]:
