@@ -144,17 +144,20 @@ def _exclude(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
     """
     connection.execute("""
         create or replace temp table without_consent as
-        select person_local from staged.person where person_local is not null
-        group by person_local having not bool_and(coalesce(consent_reuse = 'yes', false))
+        select person_id from staged.person where person_id is not null
+        group by person_id having not bool_and(coalesce(consent_reuse = 'yes', false))
     """)
     rows = {}
     for table in DICTIONARY.tables.values():
         keep = f"and {column('consent_reuse', 'problem')} is null" if table.name == "person" else ""
         ((rows[table.name],),) = connection.execute(
-            f"delete from {qualified(SCHEMA, table.name)} where person_local in "
-            f"(select person_local from without_consent) {keep}"
+            f"delete from {qualified(SCHEMA, table.name)} where person_id in "
+            f"(select person_id from without_consent) {keep}"
         ).fetchall()
-    return {"excluded_for_consent": rows["person"], "rows_excluded_for_consent": rows}
+    ((persons,),) = connection.execute(
+        "select count(*) from without_consent anti join staged.person using (person_id)"
+    ).fetchall()
+    return {"excluded_for_consent": persons, "rows_excluded_for_consent": rows}
 
 
 def _settle(connection: duckdb.DuckDBPyConnection, table: Table) -> None:

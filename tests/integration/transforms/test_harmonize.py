@@ -18,6 +18,7 @@ from transforms.dictionary import DICTIONARY
 from transforms.dictionary.arrow import schema
 from transforms.errors import MappingError, SourceError
 from transforms.harmonize import harmonize
+from transforms.outcome import DONE
 from transforms.site import Site
 
 
@@ -186,6 +187,21 @@ def test_unknown_consent_is_no_consent_and_an_unreadable_one_is_reported(centre:
     folder = run(centre(patients=PATIENTS.replace(";oui;ADO2", ";peut-être;ADO2")))
     assert reasons(folder, "rejects") == {("person", "consent_reuse", "unknown_code")}
     assert len(rows(folder, "tables/diagnosis")) == 1
+
+
+def test_a_no_counts_however_the_id_is_spelled(centre: Centre) -> None:
+    composed, decomposed = "Zo\u00eb1", "Zoe\u03081"
+    agreed = PATIENTS.splitlines()[1].replace("1001", composed)
+    refused = agreed.replace(composed, decomposed).replace(";oui;", ";non;")
+    folder = run(
+        centre(
+            patients=f"{PATIENTS}{agreed}\n{refused}\n",
+            fractures=f"{FRACTURES}{composed};01/01/2003;tibia\n",
+        )
+    )
+    assert rows(folder, "rejects") == []
+    assert len(rows(folder, "tables/person")) == 2
+    assert json.loads((folder / DONE).read_text("utf-8"))["excluded_for_consent"] == 2
 
 
 def test_a_file_that_changes_after_collect_stops_the_run(centre: Centre) -> None:
