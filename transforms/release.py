@@ -38,7 +38,8 @@ __all__ = ["MANIFEST", "publish", "releases", "verify"]
 
 MANIFEST = "MANIFEST.json"
 # What a release's id does not depend on: who accepted it, and after which release it came.
-BESIDES = ("release", "decision", "validation_sha256", "parent", "sequence")
+BESIDES = ("release", "decision", "validation_sha256", "parent", "sequence", "seal_sha256")
+NEEDED = {"files", "sequence", "run_id", "seal_sha256"}
 
 
 def publish(site: Site, run_id: str, decision: Mapping[str, Any], validation_sha256: str) -> str:
@@ -75,6 +76,7 @@ def _publish(site: Site, run_id: str, decision: Mapping[str, Any], validation_sh
         else:
             manifest |= {"decision": dict(decision), "validation_sha256": validation_sha256}
             manifest |= _parent(site)
+            manifest["seal_sha256"] = _seal_digest(manifest)
             _seal(staging, manifest)
             os.rename(staging, target)
             fsync_folder(site.releases)
@@ -86,15 +88,17 @@ def verify(site: Site, release_id: str | None = None) -> Mapping[str, Any]:
     """Compare every file of a release with its manifest; return the manifest.
 
     Without `release_id` the current release is meant. Raises ReleaseError naming each file that is
-    missing, changed or not in the manifest.
+    missing, changed or not in the manifest; a link is never a file of the release.
     """
     name = release_id or current_release(site)
     if name is None:
         raise ReleaseError(f"{site.id}: there is no release yet; run the site's pipeline first")
     folder = site.releases / name
     manifest = _read_manifest(site, folder)
-    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    known = set(manifest["files"]) | {MANIFEST}
+    entries = [path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()]
+    links = {path.relative_to(folder).as_posix() for path in entries if path.is_symlink()}
+    found = {path.relative_to(folder).as_posix() for path in entries}
+    known = (set(manifest["files"]) | {MANIFEST}) - links
     problems = [f"{folder / path}: is missing" for path in sorted(known - found)]
     problems += [f"{folder / path}: is not part of the release" for path in sorted(found - known)]
     problems += [
@@ -102,7 +106,7 @@ def verify(site: Site, release_id: str | None = None) -> Mapping[str, Any]:
         for path in sorted(known & found - {MANIFEST})
         if _sha256(folder / path) != manifest["files"][path]["sha256"]
     ]
-    if _release_id(manifest) != name:
+    if (_release_id(manifest), _seal_digest(manifest)) != (name, manifest["seal_sha256"]):
         problems.append(f"{folder / MANIFEST}: was changed after publication")
     if problems:
         remedy = "restore the release from the site's backup, or publish the run again"
@@ -192,8 +196,17 @@ def _described(path: Path) -> dict[str, Any]:
 def _release_id(manifest: Mapping[str, Any]) -> str:
     """Return the id that follows from the content and from what it was made from."""
     content = {key: value for key, value in manifest.items() if key not in BESIDES}
-    canonical = json.dumps(content, sort_keys=True).encode()
-    return f"rel-{hashlib.sha256(canonical).hexdigest()[:12]}"
+    return f"rel-{_digest(content)[:12]}"
+
+
+def _seal_digest(manifest: Mapping[str, Any]) -> str:
+    """Return the digest of everything in a manifest but this digest: decision and parent too."""
+    return _digest({key: value for key, value in manifest.items() if key != "seal_sha256"})
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of plain data in canonical form."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _parent(site: Site) -> dict[str, Any]:
@@ -229,7 +242,7 @@ def _read_manifest(site: Site, folder: Path) -> dict[str, Any]:
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except ValueError:
         manifest = None
-    if not isinstance(manifest, dict) or not {"files", "sequence", "run_id"} <= set(manifest):
+    if not isinstance(manifest, dict) or not set(manifest) >= NEEDED:
         raise ReleaseError(
             f"{path}: was changed after publication; restore it from the site's backup"
         )

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
@@ -129,6 +130,31 @@ def test_a_missing_an_added_file_and_a_changed_manifest_are_found(centre: Centre
     (folder / "MANIFEST.json").write_text(json.dumps(manifest | {"mapping_sha256": "0"}))
     with pytest.raises(ReleaseError, match=r"MANIFEST\.json: was changed"):
         verify(site)
+
+
+def test_who_decided_cannot_be_changed_unnoticed(centre: Centre) -> None:
+    site = centre()
+    path = site.releases / release(site) / "MANIFEST.json"
+    manifest = json.loads(path.read_text())
+    path.chmod(0o644)
+    for change in ({"decision": {**ACCEPTED, "who": "nobody"}}, {"validation_sha256": "1" * 64}):
+        path.write_text(json.dumps(manifest | change))
+        with pytest.raises(ReleaseError, match=r"MANIFEST\.json: was changed"):
+            verify(site)
+
+
+def test_a_link_is_not_a_file_of_the_release(centre: Centre, tmp_path: Path) -> None:
+    site = centre()
+    folder = site.releases / release(site)
+    file = folder / "views" / "person.parquet"
+    file.rename(tmp_path / "elsewhere.parquet")
+    file.symlink_to(tmp_path / "elsewhere.parquet")
+    (folder / "views" / "nowhere").symlink_to(tmp_path / "nothing")
+    (folder / "more").symlink_to(tmp_path)
+    with pytest.raises(ReleaseError) as caught:
+        verify(site)
+    for path in (file, folder / "views" / "nowhere", folder / "more"):
+        assert f"{path}: is not part of the release" in str(caught.value)
 
 
 def test_what_cannot_be_published_is_refused(centre: Centre) -> None:
