@@ -124,7 +124,8 @@ def decision(site: Site, run_id: str) -> Decision | None:
 def publish_reviewed(site: Site, run_id: str) -> str:
     """Publish a run that was accepted, with its decision in the manifest; return the release id.
 
-    Raises ReviewError when the run waits, was sent back, or was validated again since.
+    Raises ReviewError when the run waits, was sent back, was validated again since, or when a
+    later run was accepted: its release must not be followed by older data.
     """
     from transforms.release import publish
 
@@ -135,6 +136,7 @@ def publish_reviewed(site: Site, run_id: str) -> str:
             f"{site.reports / run_id / 'report.html'}, then `marmor quality accept` or `reject` it"
         )
     _not_sent_back(site, taken)
+    _refuse_superseded(site, run_id)
     return str(publish(site, run_id, dict(taken.as_mapping()), taken.validation_sha256))
 
 

@@ -166,6 +166,15 @@ def test_a_decision_edited_by_hand_is_named(site: Site) -> None:
         decision(site, "run-1")
 
 
+def test_an_accepted_run_does_not_undo_a_later_one(site: Site) -> None:
+    validated(site, "run-1", "passed")
+    review(site, "run-1", now=NOW)
+    validated(site, "run-2", "passed")
+    review(site, "run-2", now=NOW)
+    with pytest.raises(ReviewError, match="superseded by run-2"):
+        reviews.publish_reviewed(site, "run-1")
+
+
 def test_nothing_is_published_without_an_acceptance(site: Site) -> None:
     validated(site, "run-1", "needs_review")
     with pytest.raises(ReviewError, match="has no decision"):
