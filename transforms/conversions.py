@@ -34,6 +34,7 @@ SKIP = "skip"
 BLANKS = " \t\r\n\u00a0\u2007\u202f\ufeff"
 CHECKED = ("1", "checked", "true", "yes", "x")
 UNCHECKED = ("0", "unchecked", "false", "no")
+MAX_AGE = 1000  # years
 GATE_OPEN = ("1", "2", "unverified", "complete")
 # checked, not checked in a filled form, not checked in a form that was never opened
 CHECKBOX: MappingType[str, tuple[str, str, str]] = {
@@ -280,6 +281,8 @@ def _age_to_date(job: _Job) -> Conversion:
         years = job.dictionary.tables["fracture"].field("age_at_fracture_y")
         age = f"({amount_sql(job.raw, job.source.decimal)}) * {field_factors(years)[unit]!r}"
     known = f"case when {job.raw} is not null then 'age_only' end"
+    # a birth date plus more than this may lie beyond what a date can be, and end the whole run
+    age = f"case when abs({age}) <= {MAX_AGE} then {age} end"
     read = {job.said("age"): age, job.said("precision"): known}
     problem = job.unread(job.said("age"), "not_a_number")
     return Conversion(job.rule.field, job.first(), "null::date", problem, read)

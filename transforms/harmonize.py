@@ -88,11 +88,14 @@ def _read(connection: duckdb.DuckDBPyConnection, site: Site, mapping: Mapping) -
     parts = _unread_parts(tables)
     not_held["files that no source reads"] = len(inbox_files(site.inbox)) - len(files)
     not_held["sheets, instruments or tables that no source reads"] = len(parts)
+    notes = sorted({note for table in tables for note in table.notes})
+    not_held[f"remarks of the readers, listed in {DONE}"] = len(notes)
     return {
         "rows_read": {table.source: table.rows for table in tables},
         "files_read": {table.source: len(table.files) for table in tables},
         "not_held": {kind: count for kind, count in not_held.items() if count},
         "unread_parts": parts,
+        "notes": notes,
     }
 
 

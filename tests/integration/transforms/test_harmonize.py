@@ -204,6 +204,26 @@ def test_a_no_counts_however_the_id_is_spelled(centre: Centre) -> None:
     assert json.loads((folder / DONE).read_text("utf-8"))["excluded_for_consent"] == 2
 
 
+def test_what_a_reader_remarks_is_kept_and_counted(centre: Centre) -> None:
+    sources = SOURCES.replace("labs*.csv,delimited,,1,utf-8,;", "labs*.csv,delimited,,1,utf-8,")
+    counts = json.loads((run(centre(sources=sources)) / DONE).read_text("utf-8"))
+    (note,) = counts["notes"]
+    assert note.startswith("labs.csv: delimiter ';' was detected")
+    assert counts["not_held"] == {"remarks of the readers, listed in harmonization.json": 1}
+
+
+def test_an_age_beyond_belief_rejects_its_row_and_not_the_run(centre: Centre) -> None:
+    fields = FIELDS.replace(
+        "fracture,fracture_date,fractures,Date,date,,,",
+        "fracture,fracture_date,fractures,Date,age_to_date,,a,",
+    )
+    ages = "IPP;Date;Os\n1001;10;fémur\n1001;99999999999;tibia\n"
+    folder = run(centre(fields=fields, fractures=ages))
+    assert ("fracture", "fracture_date", "unreadable_value") in reasons(folder, "flags")
+    dates = [row["fracture_date"] for row in rows(folder, "tables/fracture")]
+    assert sorted(dates, key=str) == [datetime.date(1995, 3, 15), None]
+
+
 def test_a_file_that_changes_after_collect_stops_the_run(centre: Centre) -> None:
     batch = collect(centre(), TODAY)
     site = centre(labs=LABS + "1001;04/04/2020;12,6;;;\n")
