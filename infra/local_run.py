@@ -6,13 +6,10 @@ from dataclasses import dataclass
 from transforms.collect import collect
 from transforms.errors import ReviewError
 from transforms.harmonize import harmonize
-from transforms.release import publish
 from transforms.site import Site, current_release
 
 
-__all__ = ["STEPS", "LocalRun", "run_site"]
-
-STEPS = ("collect", "harmonize", "validate", "review", "publish", "aggregate")
+__all__ = ["LocalRun", "run_site"]
 
 
 @dataclass(frozen=True)
@@ -35,20 +32,12 @@ def run_site(site: Site, on_step: Callable[[str], None] = lambda step: None) -> 
     release_id = current_release(site)
     if not batch.new and release_id is not None:
         return LocalRun(batch.run_id, release_id, new=False)
-    decision, validation_sha256 = _judge(site, batch.run_id, on_step)
-    on_step("publish")
-    release_id = publish(site, batch.run_id, decision, validation_sha256)
-    on_step("aggregate")
-    from transforms.aggregate import aggregate
-
-    aggregate(site, release_id)
-    return LocalRun(batch.run_id, release_id, new=True)
+    _prepare(site, batch.run_id, on_step)
+    return LocalRun(batch.run_id, _release(site, batch.run_id, on_step), new=True)
 
 
-def _judge(
-    site: Site, run_id: str, on_step: Callable[[str], None]
-) -> tuple[dict[str, object], str]:
-    """Harmonise and validate, then return the decision and what it was taken on."""
+def _prepare(site: Site, run_id: str, on_step: Callable[[str], None]) -> None:
+    """Harmonize, validate and review; raise ReviewError when somebody has to decide."""
     # Great Expectations takes seconds to import; a run with nothing new must not pay for it.
     from expectations.review import review
     from expectations.validate import validate
@@ -58,11 +47,21 @@ def _judge(
     on_step("validate")
     validate(site, run_id)
     on_step("review")
-    decision = review(site, run_id)
-    if decision is None:
+    if review(site, run_id) is None:
         raise ReviewError(
             f"{site.id}: run {run_id} waits for a decision; read "
             f"{site.reports / run_id / 'report.html'}, then "
             f"`marmor quality accept {site.folder} {run_id} --by NAME --reason TEXT` and run again"
         )
-    return dict(decision.as_mapping()), decision.validation_sha256
+
+
+def _release(site: Site, run_id: str, on_step: Callable[[str], None]) -> str:
+    """Publish an accepted run and draw the site's own dashboard; return the release's id."""
+    from expectations.review import publish_reviewed
+    from transforms.aggregate import aggregate
+
+    on_step("publish")
+    release_id = publish_reviewed(site, run_id)
+    on_step("aggregate")
+    aggregate(site, release_id)
+    return release_id
