@@ -1,20 +1,14 @@
-"""Finds direct identifiers in text columns (rule R90): counts per field, never a value.
+"""What counts as a direct identifier in a text (rule R90): one SQL condition per kind.
 
-Each detector is one SQL condition. Where an identifier has check digits they are computed, so
-that a nine-digit accession number is rarely taken for a Dutch BSN.
+Where an identifier has check digits they are computed, so that a nine-digit accession number is
+rarely taken for a Dutch BSN.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-import duckdb
 
-from transforms.sql import identifier
-
-
-__all__ = ["DETECTORS", "RULE", "Detector", "Finding", "condition", "scan"]
-
-RULE = "R90"
+__all__ = ["DETECTORS", "Detector", "condition"]
 
 Check = Callable[[str], str]
 """Makes a SQL condition over the name of a candidate text, separators taken out, upper case."""
@@ -27,16 +21,6 @@ class Detector:
     title: str
     pattern: str
     check: Check
-
-
-@dataclass(frozen=True)
-class Finding:
-    """`rows` rows of `field` hold something that the detector takes for an identifier."""
-
-    table: str
-    field: str
-    detector: str
-    rows: int
 
 
 def _always(_: str) -> str:
@@ -128,26 +112,3 @@ def condition(text: str, detector: Detector) -> str:
     checked = detector.check(plain) if detector.check is not _always else "true"
     found = f"list_filter({candidates}, lambda candidate: coalesce({checked}, false))"
     return f"coalesce(len({found}) > 0, false)"
-
-
-def scan(
-    connection: duckdb.DuckDBPyConnection, table: str, relation: str, fields: Sequence[str]
-) -> tuple[Finding, ...]:
-    """Count, per text field and detector, the rows of `relation` that hold an identifier.
-
-    `relation` is SQL that stands after `from`; `table` is the name to report. Only fields and
-    detectors with at least one row are returned.
-    """
-    if not fields:
-        return ()
-    pairs = [(field, name) for field in fields for name in DETECTORS]
-    counts = ", ".join(
-        f"count(*) filter ({condition(identifier(field), DETECTORS[name])})"
-        for field, name in pairs
-    )
-    found = connection.execute(f"select {counts} from {relation}").fetchone() or ()  # noqa: S608
-    return tuple(
-        Finding(table, field, name, rows)
-        for (field, name), rows in zip(pairs, found, strict=True)
-        if rows
-    )

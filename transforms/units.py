@@ -3,14 +3,14 @@
 The factor of a laboratory value depends on the analyte and stands in the dictionary
 (`DICTIONARY.analytes`); the factors of other fields (ages, bone density) stand here. A unit is
 never guessed: a spelling that is not known is refused, a value that looks like another unit is
-flagged or rejected by rule R80 (`transforms.rules`), never converted in silence.
+flagged or rejected by rule R80 (`transforms.limits`), never converted in silence.
 """
 
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from transforms.dictionary import DICTIONARY, Analyte, Field, Table
+from transforms.dictionary import Analyte, Field, Table
 
 
 __all__ = [
@@ -18,7 +18,6 @@ __all__ = [
     "WINDOWS",
     "Window",
     "analyte_factors",
-    "canonical",
     "field_factors",
     "holds_analytes",
     "normal",
@@ -78,17 +77,13 @@ def holds_analytes(table: Table, field: Field) -> bool:
 def analyte_factors(analyte: Analyte) -> dict[str, float]:
     """Return the factor to the analyte's canonical unit, by each known spelling in normal form.
 
+    >>> from transforms.dictionary import DICTIONARY
     >>> analyte_factors(DICTIONARY.analytes["hemoglobin"])["g/dl"]
     10.0
     """
     own = {normal(unit): float(factor) for unit, factor in analyte.factors.items()}
     spelled = {spelling: own[unit] for spelling, unit in SPELLINGS.items() if unit in own}
     return {**spelled, **own}
-
-
-def canonical(analyte: str) -> str:
-    """Return the canonical unit of an analyte's code."""
-    return DICTIONARY.analytes[analyte].unit
 
 
 def field_factors(field: Field) -> dict[str, float]:

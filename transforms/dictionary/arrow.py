@@ -2,10 +2,10 @@
 
 import pyarrow as pa
 
-from transforms.dictionary.model import CodeList, Field, FieldType, Table, View
+from transforms.dictionary.model import Field, FieldType, Table, View
 
 
-__all__ = ["codelist_table", "schema"]
+__all__ = ["schema"]
 
 TYPES: dict[FieldType, pa.DataType] = {
     "string": pa.string(),
@@ -20,21 +20,6 @@ TYPES: dict[FieldType, pa.DataType] = {
 def schema(part: Table | View) -> pa.Schema:
     """Return the Arrow schema of a table or an analysis view, columns in dictionary order."""
     return pa.schema([_field(field) for field in part.fields])
-
-
-def codelist_table(codelist: CodeList) -> pa.Table:
-    """Return a code list as text columns: code, label, then every attribute any code has.
-
-    The SQL of analysis views and rules reads it as `codelist.<name>`.
-    """
-    codes = codelist.codes.values()
-    attributes = sorted({name for code in codes for name in code.attributes})
-    columns = {
-        "code": [code.code for code in codes],
-        "label": [code.label for code in codes],
-        **{name: [code.attributes.get(name) for code in codes] for name in attributes},
-    }
-    return pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()})
 
 
 def _field(field: Field) -> pa.Field:

@@ -7,7 +7,7 @@ Check digits of the positive examples are computed by hand or are the published 
 import duckdb
 import pytest
 
-from transforms.identifiers import DETECTORS, Finding, condition, scan
+from transforms.identifiers import DETECTORS, condition
 
 
 def found(text: str | None) -> set[str]:
@@ -68,16 +68,3 @@ def test_identifiers_are_found(text, detector):
 )
 def test_look_alikes_are_not(text):
     assert found(text) == set()
-
-
-def test_a_scan_counts_rows_per_field_and_shows_no_value():
-    connection = duckdb.connect()
-    connection.execute(
-        "create table t as select * from (values "
-        "('x', 'a@b.fr'), ('y', 'c@d.nl'), ('111222333', null)) as v(\"local id\", note)"
-    )
-    assert scan(connection, "person", "t", ["local id", "note"]) == (
-        Finding("person", "local id", "nl_bsn", 1),
-        Finding("person", "note", "email", 2),
-    )
-    assert scan(connection, "person", "t", []) == ()
