@@ -38,6 +38,7 @@ CRITERIA = {
     "rejected_share": "Rejected rows among all rows",
     "mandatory_completeness": "Filled cells among the cells of mandatory fields",
     "critical_findings": "Critical expectations that failed",
+    "emptied_tables": "Tables with rows in the current release that are empty now",
 }
 CATEGORY_MEANING = {
     "conformance": "Is it in the agreed form: codes of the lists, keys, references?",

@@ -6,7 +6,7 @@
 
 Findings never raise: a bad run gets a report that says so and waits for a reviewer. The document
 holds counts, ids and texts of the dictionary, no value of any row and no time of day, so the same
-input gives the same bytes, whose SHA-256 a decision can name.
+input beside the same current release gives the same bytes, whose SHA-256 a decision can name.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from expectations.evidence import Evidence, gather
 from expectations.report import render
 from transforms.dictionary import DICTIONARY
 from transforms.durable import write_text
+from transforms.release import current_rows
 from transforms.site import Site
 
 
@@ -147,6 +148,26 @@ def _criteria(site: Site, evidence: Evidence, findings: Sequence[Finding]) -> tu
             "at most",
             not critical,
         ),
+        _emptied(site, evidence),
+    )
+
+
+def _emptied(site: Site, evidence: Evidence) -> Criterion:
+    """Hold a run to the current release: an export that came out empty must not pass for none.
+
+    Otherwise nobody has a fracture as soon as a file holds its header alone.
+    """
+    before = current_rows(site)
+    empty = [one.table for one in evidence.tables if not one.rows and before.get(one.table)]
+    named = f" ({', '.join(empty)})" if empty else ""
+    return Criterion(
+        "emptied_tables",
+        f"{len(empty)} {'table is' if len(empty) == 1 else 'tables are'} empty that"
+        f" {'has' if len(empty) == 1 else 'have'} rows in the current release{named}, none may be",
+        len(empty),
+        0,
+        "at most",
+        not empty,
     )
 
 

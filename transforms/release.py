@@ -34,7 +34,7 @@ from transforms.site import Site, current_release
 from transforms.sql import identifier
 
 
-__all__ = ["MANIFEST", "publish", "releases", "verify"]
+__all__ = ["MANIFEST", "current_rows", "publish", "releases", "verify"]
 
 MANIFEST = "MANIFEST.json"
 # What a release's id does not depend on: who accepted it, and after which release it came.
@@ -119,6 +119,16 @@ def releases(site: Site) -> tuple[str, ...]:
     folders = [path.parent for path in site.releases.glob(f"rel-*/{MANIFEST}")]
     ordered = sorted((_read_manifest(site, folder)["sequence"], folder.name) for folder in folders)
     return tuple(name for _, name in ordered)
+
+
+def current_rows(site: Site) -> Mapping[str, int]:
+    """Return how many rows each table of the current release has; empty before the first one."""
+    current = current_release(site)
+    if current is None:
+        return {}
+    files = _read_manifest(site, site.releases / current)["files"]
+    return {name: files[f"tables/{name}.parquet"]["rows"] for name in DICTIONARY.tables
+            if f"tables/{name}.parquet" in files}  # fmt: skip
 
 
 @contextmanager

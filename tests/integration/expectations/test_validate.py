@@ -68,7 +68,7 @@ def test_a_clean_run_passes(harmonised: Callable[..., Site]) -> None:
     outcome = validate(site, RUN)
     assert failed(site) == {}
     assert outcome.verdict == "passed"
-    assert [criterion.held for criterion in outcome.criteria] == [True, True, True]
+    assert [criterion.held for criterion in outcome.criteria] == [True, True, True, True]
 
 
 FAULTS = [
@@ -107,7 +107,7 @@ def test_each_fault_is_found_by_its_expectation_and_by_no_other(
 def test_a_critical_failure_waits_for_a_reviewer(harmonised: Callable[..., Site]) -> None:
     site = harmonised({"person": put("sex_at_birth", "M", 1)})
     assert validate(site, RUN).verdict == "needs_review"
-    assert [one["held"] for one in document(site)["criteria"]] == [True, True, False]
+    assert [one["held"] for one in document(site)["criteria"]] == [True, True, False, True]
 
 
 def test_a_warning_does_not_stop_a_run(harmonised: Callable[..., Site]) -> None:
@@ -240,3 +240,19 @@ def test_importing_great_expectations_is_quiet_where_logging_is_verbose() -> Non
         cwd=Path(__file__).parents[3],
     )
     assert (run.stdout, run.stderr) == ("", "")
+
+
+def test_a_table_that_is_empty_all_of_a_sudden_waits_for_a_reviewer(
+    harmonised: Callable[..., Site], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = harmonised({"fracture": lambda rows: rows.clear(), "hsct": lambda rows: rows.clear()})
+    assert validate(site, RUN).verdict == "passed"  # a first run may lack anything
+    monkeypatch.setattr(
+        "expectations.validate.current_rows", lambda site: {"fracture": 60, "hsct": 0, "person": 9}
+    )
+    outcome = validate(site, RUN)
+    assert outcome.verdict == "needs_review"
+    (emptied,) = [one for one in outcome.criteria if not one.held]
+    assert emptied.statement == (
+        "1 table is empty that has rows in the current release (fracture), none may be"
+    )

@@ -22,7 +22,7 @@ from transforms.dictionary import DICTIONARY
 from transforms.dictionary.arrow import schema
 from transforms.errors import ReleaseError
 from transforms.harmonize import harmonize
-from transforms.release import publish, releases, verify
+from transforms.release import current_rows, publish, releases, verify
 from transforms.site import Site, current_release
 
 
@@ -67,6 +67,15 @@ def test_views_hold_what_analyses_ask_for(centre: Centre) -> None:
     assert persons[0]["hemoglobin_g_l"] == 125.0
     assert round(persons[0]["first_fracture_age_y"], 2) == 10.0
     assert pq.read_metadata(views / "fracture.parquet").num_rows == 2
+
+
+def test_the_current_release_says_how_many_rows_it_has(centre: Centre) -> None:
+    site = centre()
+    assert current_rows(site) == {}
+    release(site)
+    assert {name: current_rows(site)[name] for name in ("person", "fracture", "hsct")} == {
+        "person": 2, "fracture": 2, "hsct": 0,
+    }  # fmt: skip
 
 
 def test_the_same_run_published_twice_is_one_release(centre: Centre) -> None:

@@ -35,6 +35,8 @@ def document(**changes: Any) -> dict[str, Any]:
         "criteria": [
             {"name": "rejected_share", "statement": "s", "value": 0.2, "threshold": 0.1,
              "comparison": "at most", "held": False},
+            {"name": "emptied_tables", "statement": "s", "value": 1, "threshold": 0,
+             "comparison": "at most", "held": False},
         ],
         "categories": {
             name: {"passed": 3, "failed": 1, "nothing_to_check": 2, "failed_critical": 0}
