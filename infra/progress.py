@@ -9,6 +9,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 
 __all__ = ["Progress", "Step"]
@@ -24,13 +25,15 @@ class Step:
     title: str
     indent: int = 0
     detail: str = ""
+    short: str = ""
     state: str = "waits"
     started: float | None = None
     seconds: float | None = None
 
-    def at(self, detail: str) -> None:
-        """Say what the step is at now."""
+    def at(self, detail: str, short: str = "") -> None:
+        """Say what the step is at now; `short` stands for it where a line has too little room."""
         self.detail = detail
+        self.short = short
 
     def begin(self) -> None:
         """Start the clock, once."""
@@ -74,6 +77,9 @@ class Progress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        for step in self.steps if error is not None else ():
+            if step.state == "runs":
+                step.end("failed")
         if self.console.is_terminal:
             self._live.stop()
 
@@ -107,9 +113,15 @@ class Progress:
 
     def _table(self) -> Table:
         """Return the display as it is now."""
+        titles = ["  " * step.indent + step.title for step in self.steps]
+        room = self.console.width - max(map(len, titles), default=0) - len("▸") - 8 - 3 * 2
         table = Table.grid(padding=(0, 2))
-        for step in self.steps:
-            style = STYLES[step.state]
-            title = "  " * step.indent + step.title
-            table.add_row(MARKS[step.state], title, step.elapsed.rjust(8), step.detail, style=style)
+        for _ in range(3):
+            table.add_column(no_wrap=True)
+        # A line that breaks would push the step at work out of a low window.
+        table.add_column(no_wrap=True, overflow="ellipsis")
+        for step, title in zip(self.steps, titles, strict=True):
+            detail = step.short if step.short and len(step.detail) > room else step.detail
+            mark, style = MARKS[step.state], STYLES[step.state]
+            table.add_row(mark, title, step.elapsed.rjust(8), Text(detail), style=style)
         return table

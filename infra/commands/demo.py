@@ -1,7 +1,9 @@
 """`marmor demo`: try everything on a synthetic consortium."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -21,6 +23,7 @@ app = typer.Typer(help="Try everything on a synthetic consortium.", no_args_is_h
 
 Folder = Annotated[Path, typer.Option(help="Where the demo lives.")]
 DEFAULT = ROOT / "build" / "demo"
+REQUESTS = ROOT / "infra" / "demo" / "requests"
 
 
 @app.command()
@@ -35,11 +38,12 @@ def run(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Run the main job: five centres' raw files to three federated answers with pictures."""
+    """Run the main job: the centres' raw files to three federated answers with pictures."""
     from infra.demo.run import Demo, run_demo
     from infra.output import errors
     from infra.progress import Progress
 
+    began = time.monotonic()
     demo = Demo(folder.resolve())
     with Progress(errors if as_json else console) as progress:
         stack = run_demo(
@@ -52,7 +56,9 @@ def run(
             prepared=prepared,
         )
     kept = _kept(demo, stack) if keep else {}
-    emit({**_made(demo), **kept}, as_json=as_json, text="\n".join(_lines(_made(demo), kept)))
+    made = _made(demo)
+    text = "\n".join([f"\nDone in {time.monotonic() - began:.0f} s.", *_lines(made, kept)])
+    emit({**made, **kept}, as_json=as_json, text=text)
 
 
 def _made(demo: "Demo") -> dict[str, list[str]]:
@@ -65,11 +71,12 @@ def _made(demo: "Demo") -> dict[str, list[str]]:
 
 
 def _kept(demo: "Demo", stack: "AirflowStack") -> dict[str, str]:
-    """Return addresses and the account of what goes on running."""
+    """Return addresses and the account of what goes on running, and the variables to set."""
     from infra.demo.run import connection
 
     name, password = stack.account
-    return {"AIRFLOW": stack.url, "USER": name, "PASSWORD": password, **connection(demo)}
+    account = {"AIRFLOW": stack.url, "USER": name, "PASSWORD": password}
+    return {**account, "MARMOR_HOME": str(demo.sites), **connection(demo)}
 
 
 def _lines(made: dict[str, list[str]], kept: dict[str, str]) -> Iterator[str]:
@@ -80,11 +87,21 @@ def _lines(made: dict[str, list[str]], kept: dict[str, str]) -> Iterator[str]:
     if kept:
         user = f"user {kept['USER']}, password {kept['PASSWORD']}"
         yield f"\nAirflow runs at {kept['AIRFLOW']} ({user})."
-        yield "The federation runs. To ask it yourself:"
+        yield "\nThe federation runs. To use it yourself, paste:"
+        yield f"  source {quote(str(ROOT / '.venv' / 'federation' / 'bin' / 'activate'))}"
         names = [name for name in kept if name.startswith("MARMOR_")]
-        yield from (f"  export {name}={kept[name]}" for name in names)
-        yield "  marmor query run REQUEST.toml"
-        yield "Stop everything with `marmor demo stop`."
+        yield from (f"  export {name}={quote(kept[name])}" for name in names)
+        few = len(made["reports"]) < 5
+        hint = "   # after setting its minimum_sites to 3" if few else ""
+        yield f"  marmor query run {quote(str(REQUESTS / 'crosstab.toml'))}{hint}"
+        yield "\nTo stop everything:"
+        yield f"  {_stopping(Path(kept['MARMOR_HOME']).parent)}"
+
+
+def _stopping(folder: Path) -> str:
+    """Return how to stop the demo in `folder`, to be pasted anywhere."""
+    option = "" if folder == DEFAULT else f" --folder {quote(str(folder))}"
+    return f"{quote(str(ROOT / '.venv' / 'site' / 'bin' / 'marmor'))} demo stop{option}"
 
 
 @app.command()
@@ -92,8 +109,9 @@ def stop(folder: Folder = DEFAULT, as_json: AsJson = False) -> None:
     """Stop what `marmor demo run --keep` left running."""
     from infra.demo.run import Demo, stop_demo
 
-    stop_demo(Demo(folder.resolve()))
-    emit({"stopped": True}, as_json=as_json, text="Stopped.")
+    stopped = stop_demo(Demo(folder.resolve()))
+    text = "Stopped." if stopped else f"Nothing was running in {folder}."
+    emit({"stopped": stopped}, as_json=as_json, text=text)
 
 
 @app.command()
@@ -108,8 +126,8 @@ def synthesize(
     from infra.demo.synthesize import synthesize as make
     from transforms.errors import SetupError
 
-    if out.exists() and any(out.iterdir()):
-        raise SetupError(f"{out}: is not empty; give a new folder")
+    if out.exists() and (out.is_file() or any(out.iterdir())):
+        raise SetupError(f"{out}: is not an empty folder; give a new one")
     consortium = make(sites=sites, patients=patients, seed=seed, out=out)
     names = list(consortium.sites)
     text = (

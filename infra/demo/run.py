@@ -5,12 +5,15 @@
 What was started is stopped at the end, after an error and after Ctrl-C, unless it is to be kept.
 """
 
+import dataclasses
+import fcntl
+import os
 import shutil
 import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +21,7 @@ from types import FrameType
 
 import infra.consortium
 from federated.client import Client
-from federated.request import load_request
+from federated.request import Request, load_request
 from infra.answers import write
 from infra.demo.synthesize import synthesize
 from infra.environments import ROOT, python
@@ -89,9 +92,12 @@ def run_demo(
     """Run the main job in `demo.folder`; return the Airflow stack, which runs only if kept.
 
     `prepared` takes the centres that stand in the folder already. Raises a UserError when a part
-    fails; by then everything that was started has been stopped.
+    fails or another run is at work in the folder; by then everything that was started here has
+    been stopped.
     """
-    with _stoppable(), ExitStack() as running:
+    _check_ours(demo, prepared=prepared)
+    demo.folder.mkdir(parents=True, exist_ok=True)
+    with _stoppable(), _alone(demo), ExitStack() as running:
         if not prepared:
             _synthesize(demo, progress, sites, patients, seed)
         stack = AirflowStack(demo.airflow, demo.sites)
@@ -108,13 +114,51 @@ def run_demo(
     return stack
 
 
-def stop_demo(demo: Demo) -> None:
-    """Stop whatever a kept demo left running."""
-    AirflowStack(demo.airflow, demo.sites).stop()
-    for folder in demo.site_folders:
-        infra.consortium.stop_node(folder)
+def stop_demo(demo: Demo) -> bool:
+    """Stop whatever a kept demo left running; return whether anything ran.
+
+    Raises SetupError while a run is at work in the folder.
+    """
+    if not demo.folder.is_dir():
+        return False
+    with _alone(demo):
+        return _stop(demo)
+
+
+def _stop(demo: Demo) -> bool:
+    """Stop Airflow, the nodes and the gateway; return whether any of them ran."""
+    stopped = [AirflowStack(demo.airflow, demo.sites).stop()]
+    stopped += [infra.consortium.stop_node(folder) for folder in demo.site_folders]
     if (demo.consortium / "consortium.toml").exists():
-        infra.consortium.stop(demo.consortium)
+        stopped.append(infra.consortium.stop(demo.consortium))
+    return any(stopped)
+
+
+def _check_ours(demo: Demo, *, prepared: bool) -> None:
+    """Refuse to touch a folder that this command did not make."""
+    made = (demo.folder / ".marmor-demo").exists()
+    empty = demo.folder.is_dir() and not any(demo.folder.iterdir())
+    if demo.folder.exists() and not (made or empty or (prepared and demo.sites.is_dir())):
+        raise SetupError(f"{demo.folder}: is not a demo's folder; give another --folder")
+    if prepared and not demo.site_folders:
+        raise SetupError(f"{demo.sites}: no centre there; make them without --prepared")
+
+
+@contextmanager
+def _alone(demo: Demo) -> Iterator[None]:
+    """Hold the demo's folder for this process; the kernel lets go of it however it ends."""
+    handle = os.open(demo.folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SetupError(
+                f"{demo.folder}: a demo is at work there; wait for its end, press Ctrl-C where it "
+                "runs, or give another --folder"
+            ) from None
+        yield
+    finally:
+        os.close(handle)
 
 
 @contextmanager
@@ -134,15 +178,13 @@ def _stoppable() -> Iterator[None]:
 
 
 def _synthesize(demo: Demo, progress: Progress, sites: int, patients: int, seed: int) -> None:
-    """Make the centres anew; refuse to touch a folder that this command did not make."""
+    """Make the centres anew, after stopping and deleting what an earlier run has left."""
     with progress.run(progress.add(f"Synthesize {sites} centres")) as step:
-        if demo.folder.exists():
-            if not (demo.folder / ".marmor-demo").exists():
-                raise SetupError(f"{demo.folder}: is not a demo's folder; give another --folder")
-            stop_demo(demo)
-            shutil.rmtree(demo.folder)
-        demo.folder.mkdir(parents=True)
+        _stop(demo)
         (demo.folder / ".marmor-demo").touch()
+        for part in (demo.sites, demo.airflow, demo.consortium, demo.results):
+            if part.exists():
+                shutil.rmtree(part)
         synthesize(sites=sites, patients=patients, seed=seed, out=demo.sites)
         step.at(f"{patients} patients each, seed {seed}")
 
@@ -193,11 +235,19 @@ def _show(states: Sequence[RunProgress], steps: dict[str, Step], progress: Progr
     for state in states:
         step = steps[state.run.site]
         if state.finished and step.seconds is None:
-            stages = [f"{name} {seconds:.1f}" for name, seconds in state.seconds.items()]
-            step.at(" · ".join(stages))
+            step.at(*_stages(state.seconds))
             progress.finish(step, "done" if state.state == "success" else "failed")
         elif not state.finished:
             step.at(state.stage or "")
+
+
+def _stages(seconds: Mapping[str, float]) -> tuple[str, str]:
+    """Say what each stage took; and, shorter, the two longest and all others together."""
+    longest = sorted(seconds, key=lambda name: seconds[name])[-2:]
+    rest = sum(took for name, took in seconds.items() if name not in longest)
+    told = {name: f"{name} {took:.1f}" for name, took in seconds.items()}
+    short = [*(told[name] for name in told if name in longest), f"others {rest:.1f}"]
+    return " · ".join(told.values()), " · ".join(short)
 
 
 def _start_federation(demo: Demo, progress: Progress, running: ExitStack, *, keep: bool) -> None:
@@ -240,11 +290,18 @@ def _ask(demo: Demo, progress: Progress) -> None:
     ):
         for request in sorted(REQUESTS.glob("*.toml")):
             with progress.run(progress.add(request.stem, indent=1)) as step:
-                result = client.run(load_request(request))
+                result = client.run(_question(request, demo))
                 write(result, demo.results, request.stem)
                 step.at(f"{len(result.provenance['releases'])} centres answered")
     with progress.run(progress.add("Draw the pictures")):
         _draw(demo)
+
+
+def _question(path: Path, demo: Demo) -> Request:
+    """Read one of the demo's questions; a smaller demo answers with the centres that it has."""
+    request = load_request(path)
+    sites = min(request.minimum_sites, len(demo.site_folders))
+    return dataclasses.replace(request, minimum_sites=sites)
 
 
 def _draw(demo: Demo) -> None:

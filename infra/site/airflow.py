@@ -145,8 +145,10 @@ class AirflowStack:
         """Return the status of each component; empty when Airflow does not answer."""
         return self.client.health() if self._process or self._running() else {}
 
-    def stop(self) -> None:
-        """End all processes, wherever this stack was started from; do nothing when none runs."""
+    def stop(self) -> bool:
+        """End all processes, wherever this stack was started from; return whether any ran."""
+        pid = self._running()
+        ran = pid is not None or self._process is not None
         if self._client is not None:
             self._client.__exit__(None, None, None)
             self._client = None
@@ -156,10 +158,11 @@ class AirflowStack:
                 self._process.stdin.close()
             self._process.wait()
             self._process = None
-        elif pid := self._running():
+        elif pid:
             os.kill(pid, signal.SIGTERM)
             _wait_gone(pid, GRACE_SECONDS + 10)
         (self.home / "airflow.json").unlink(missing_ok=True)
+        return ran
 
     def trigger(self, site: str) -> Run:
         """Start a run of `site`."""

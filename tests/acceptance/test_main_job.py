@@ -30,10 +30,10 @@ PATIENTS = 80
 NAMES = sorted(path.stem for path in REQUESTS.glob("*.toml"))
 
 
-def run(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+def run(folder: Path, *options: str, command: str = "run") -> subprocess.CompletedProcess[str]:
     """Type `marmor demo run`."""
     return subprocess.run(
-        [sys.executable, "-m", "infra.cli", "demo", "run", "--folder", str(folder), *options],
+        [sys.executable, "-m", "infra.cli", "demo", command, "--folder", str(folder), *options],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -283,8 +283,14 @@ def test_ctrl_c_leaves_nothing_behind(started: tuple[Path, subprocess.Popen[str]
         time.sleep(0.2)
     time.sleep(3)
     assert processes(folder)
+    for other in ("run", "stop"):
+        second = run(folder, command=other)
+        assert second.returncode == 30
+        assert "a demo is at work there" in second.stderr
     process.send_signal(signal.SIGINT)
     assert process.wait(60) == 130
+    assert process.stdout is not None
+    assert process.stdout.read().endswith("marmor: interrupted\n")
     assert processes(folder) == []
 
 
