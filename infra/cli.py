@@ -4,9 +4,11 @@ A command that belongs to the other environment is started there as a process, s
 types `marmor` and need not know that Airflow and Flower cannot live together.
 """
 
+import importlib.metadata
 import subprocess
 import sys
 from collections.abc import Mapping
+from typing import Annotated
 
 import typer
 
@@ -20,8 +22,8 @@ __all__ = ["app", "main"]
 
 app = typer.Typer(
     name="marmor",
-    help="Federated multi-centre data pipeline for osteopetrosis: raw data never leaves a centre.",
     no_args_is_help=True,
+    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
@@ -42,6 +44,23 @@ NEEDS: Mapping[str, Environment] = {
 }
 
 
+def _version(wanted: bool) -> None:
+    """Print the version and end, when `wanted`."""
+    if wanted:
+        typer.echo(f"marmor {importlib.metadata.version('marmor')}")
+        raise typer.Exit
+
+
+@app.callback()
+def umbrella(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Federated multi-centre data pipeline for osteopetrosis: raw data never leaves a centre."""
+
+
 def main() -> None:
     """Run `marmor`; a user's mistake ends with one line per problem and its own exit code."""
     try:
@@ -50,6 +69,12 @@ def main() -> None:
         for line in str(error).splitlines():
             errors.print(f"marmor: {line}", markup=False)
         sys.exit(error.exit_code)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        hint = "look at the path, at who may write there, and at the room on the disk"
+        errors.print(f"marmor: {error.filename}: {error.strerror}; {hint}", markup=False)
+        sys.exit(SetupError.exit_code)
     except KeyboardInterrupt:
         errors.print("marmor: interrupted")
         sys.exit(130)
@@ -60,7 +85,12 @@ def _run(arguments: list[str]) -> None:
     needed = NEEDS.get(arguments[0]) if arguments else None
     if needed is not None and not is_current(needed):
         _elsewhere(needed, arguments)
-    app(args=arguments, prog_name="marmor")
+    try:
+        app(args=arguments, prog_name="marmor")
+    except SystemExit as end:
+        if end.code == 130:  # Typer's word for Ctrl-C
+            raise KeyboardInterrupt from None
+        raise
 
 
 def _elsewhere(environment: Environment, arguments: list[str]) -> None:

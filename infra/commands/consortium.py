@@ -11,7 +11,9 @@ from infra.output import AsJson, emit, table
 
 __all__ = ["app"]
 
-app = typer.Typer(help="Set up and run the gateway that sites and analysts meet at.")
+app = typer.Typer(
+    help="Set up and run the gateway that sites and analysts meet at.", no_args_is_help=True
+)
 
 Folder = Annotated[Path, typer.Argument(metavar="CONSORTIUM", help="The consortium's folder.")]
 Sites = Annotated[list[str], typer.Argument(metavar="SITE...", help="Folders or names of sites.")]
@@ -27,7 +29,7 @@ def init(
     host: Annotated[
         str, typer.Option(help="Name or address the gateway listens on.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Its port.")] = 8443,
+    port: Annotated[int, typer.Option(help="Its port.", min=1, max=65535)] = 8443,
     as_json: AsJson = False,
 ) -> None:
     """Make a consortium's folder: certificates, an empty roster, a first analyst's token."""

@@ -1,5 +1,6 @@
 """`marmor query`: ask the consortium, read and plot the answers, rehearse."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -55,6 +56,10 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show one of your earlier results."""
+    if not re.fullmatch("[0-9a-f]{8,64}", digest):
+        raise RequestError(
+            f"{digest}: a result is named by 8 to 64 of the digits 0-9 and a-f; see `query list`"
+        )
     with _client(gateway, token, ca) as client:
         _tell(client.get(digest), digest[:8], out, as_json=as_json)
 
@@ -107,7 +112,7 @@ def _saved(path: Path) -> Result:
     """Read a saved result; RequestError when it is none."""
     try:
         return Result.from_json(path.read_bytes())
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         raise RequestError(f"{path}: is not a saved result; write one with --out") from None
 
 
@@ -115,7 +120,7 @@ def _client(gateway: str, token: Path, ca: Path) -> Client:
     """Return a client; a token file that is not there is the user's mistake."""
     try:
         text = token.read_text(encoding="utf-8")
-    except OSError:
+    except (OSError, UnicodeDecodeError):
         raise ConsortiumError(
             f"{token}: no token to read there; ask the consortium's operator for yours"
         ) from None

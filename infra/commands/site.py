@@ -30,8 +30,9 @@ def find_site(name: str) -> Site:
         if (folder / "site.toml").is_file():
             return load_site(folder)
     known = ", ".join(folder.name for folder in site_folders(home)) or "none"
+    place = f"under {home}" if "MARMOR_HOME" in os.environ else "here, as MARMOR_HOME is not set"
     raise SetupError(
-        f"{name}: no site.toml there, and no site of that name under {home} (sites: {known}); "
+        f"{name}: no site.toml there, and no site of that name {place} (sites: {known}); "
         "give a site's folder, set MARMOR_HOME, or create one with `marmor site init`"
     )
 
@@ -96,7 +97,11 @@ def status(
     home = Path(os.environ.get("MARMOR_HOME", "."))
     sites = [find_site(name)] if name else [load_site(folder) for folder in site_folders(home)]
     if not sites:
-        raise SetupError(f"{home}: no site here; set MARMOR_HOME or create one with `site init`")
+        place = f"in {home}" if "MARMOR_HOME" in os.environ else "here, and MARMOR_HOME is not set"
+        raise SetupError(
+            f"no site {place}; set MARMOR_HOME to the folder that holds the sites' folders, "
+            "or create one with `marmor site init`"
+        )
     rows = [_state(site) for site in sites]
     columns = ("site", "release", "waits for review", "files in inbox")
     text = table("Sites", columns, [tuple(_cell(value) for value in row.values()) for row in rows])

@@ -166,3 +166,24 @@ def test_a_reviewer_accepts_a_run_that_waits(marmor: Marmor, published: Publishe
     assert published_now != release
     manifest = json.loads((folder / "releases" / published_now / "MANIFEST.json").read_text())
     assert manifest["decision"]["who"] == "A. Reviewer"
+
+
+def test_a_file_where_a_folder_belongs(marmor: Marmor, tmp_path: Path) -> None:
+    """A slip of the hand is told in one line, whatever command it meets."""
+    file = tmp_path / "file"
+    file.write_bytes(b"[1]")
+    site = ("--id", "haifa", "--name", "X", "--country", "IL", "--language", "he")
+    asked = ("--gateway", "https://127.0.0.1:1", "--ca", file, "--token")
+    junk = tmp_path / "junk"
+    junk.write_bytes(b"\xff\xfe")
+    request = tmp_path / "request.json"
+    request.write_text(
+        '{"analysis": "crosstab", "view": "person", "parameters": {"variables": ["hsct"]}}'
+    )
+    assert_told(marmor("site", "init", file, *site), 30, str(file))
+    assert_told(marmor("consortium", "init", file), 30, str(file))
+    assert_told(marmor("demo", "synthesize", "--out", file), 30, str(file))
+    assert_told(marmor("demo", "run", "--folder", file), 30, str(file))
+    assert_told(marmor("query", "plot", file), 20, str(file))
+    assert_told(marmor("query", "run", request, *asked, junk), 23, str(junk))
+    assert_told(marmor("query", "show", "a/b", *asked, junk), 20, "a/b", "query list")
