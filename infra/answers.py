@@ -1,6 +1,7 @@
 """Show a result on a terminal, and write its files: JSON, PNG and SVG."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ def draw(result: Result, folder: Path, name: str) -> tuple[Path, ...]:
 def _cell(value: object) -> str:
     """Show a number, a withheld cell by its rule, and nothing as a dash."""
     if isinstance(value, Mapping):
-        return f"withheld ({value['withheld']})"
+        return _withheld(value["withheld"])
     if isinstance(value, float):
         return f"{value:g}"
     return "–" if value is None else str(value)
@@ -86,22 +87,52 @@ def _curves(data: Mapping[str, Any]) -> Iterator[RenderableType]:
     """One line per shown step of each curve."""
     columns = ("group", "time", "survival", "lower", "upper", "at risk")
     rows = [
-        (curve["label"], *(step[key] for key in ("time", "survival", "lower", "upper", "at_risk")))
+        (curve["label"], step["time"], *_decimals(step), step["at_risk"])
         for curve in data["curves"]
         for step in curve["steps"]
     ]
     yield _table(f"Kaplan-Meier: {data['time']['label']}", columns, rows)
-    for curve in data["curves"]:
-        if curve["rest"]:
-            yield f"{curve['label']}: the rest is withheld ({curve['rest']['withheld']})."
+    yield from (f"{curve['label']}: {_about(curve)}." for curve in data["curves"])
+
+
+def _decimals(step: Mapping[str, Any]) -> list[str]:
+    """The estimate and its limits, all with the two decimals that they are published with."""
+    return [f"{step[key]:.2f}" for key in ("survival", "lower", "upper")]
+
+
+def _about(curve: Mapping[str, Any]) -> str:
+    """Say the median of a curve, and by which rule it ends or is not there."""
+    told = "no median is reached" if curve["median"] is None else f"median {curve['median']:g}"
+    if not curve["rest"]:
+        return told
+    rule = _withheld(curve["rest"]["withheld"])
+    return f"{told}; what follows is {rule}" if curve["steps"] else rule
+
+
+def _withheld(rule: str) -> str:
+    """Name what is not shown by its rule."""
+    return f"withheld ({rule})"
 
 
 def _rates(data: Mapping[str, Any]) -> Iterator[RenderableType]:
     """One line per cell."""
     names = ("patients", "events", "person_years", "rate", "lower", "upper")
-    rows = [(" · ".join(cell["levels"]), *(cell[name] for name in names)) for cell in data["cells"]]
+    labels = product(*(variable["level_labels"] for variable in data["variables"]))
+    rows = [
+        (
+            " · ".join(label),
+            *(cell[name] for name in names[:3]),
+            *(_three_digits(cell[name]) for name in names[3:]),
+        )
+        for label, cell in zip(labels, data["cells"], strict=True)
+    ]
     columns = ("", *(name.replace("_", " ") for name in names))
     yield _table(f"Events per {data['per']:g} patient-years", columns, rows)
+
+
+def _three_digits(value: object) -> object:
+    """Show 13.0 as it is published, with three significant digits, and not as 13."""
+    return f"{value:#.3g}".rstrip(".") if isinstance(value, float) and value < 1000 else value
 
 
 def _provenance(result: Result) -> str:
