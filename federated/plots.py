@@ -37,6 +37,7 @@ STYLE = {
     "hatch.color": "#a6a6a6",
 }
 LONGEST_FOREST = 20
+RATE_COLUMN, COUNT_COLUMN = 1.1, 1.72  # where a forest's figures stand, in largest upper limits
 SUFFIXES = (".png", ".svg")
 
 Json = Mapping[str, Any]
@@ -65,8 +66,8 @@ def _curves(result: Result) -> Figure:
     figure.set_layout_engine("constrained", rect=(0, 0.035, 1, 0.965))
     axes, table = figure.subplots(2, 1, sharex=True, height_ratios=[5, 0.35 + 0.25 * max(rows, 1)])
     for index, curve in enumerate(shown):
-        _curve(axes, curve, index)
-    unit = {"a": "years"}.get(data["time"]["unit"] or "", data["time"]["unit"] or "")
+        _curve(axes, curve, index, _unit(data["time"]))
+    unit = _unit(data["time"])
     end = max((curve["end"] for curve in shown), default=1.0)
     axes.set(xlim=(0, end * 1.04), ylim=(0, 1.02), ylabel="Share without the event")
     axes.grid(axis="y", color=LIGHT, linewidth=0.6)
@@ -92,7 +93,13 @@ def _curves(result: Result) -> Figure:
     return figure
 
 
-def _curve(axes: Axes, curve: Json, index: int) -> None:
+def _unit(variable: Json) -> str:
+    """Return a variable's unit in words."""
+    unit = variable["unit"] or ""
+    return {"a": "years"}.get(unit, unit)
+
+
+def _curve(axes: Axes, curve: Json, index: int, unit: str) -> None:
     """One curve; an open square marks where it ends although patients were left."""
     color, line = COLORS[index % len(COLORS)], LINES[index // len(COLORS) % len(LINES)]
     if len(COLORS) > index:
@@ -101,7 +108,7 @@ def _curve(axes: Axes, curve: Json, index: int) -> None:
     survival = [1.0, *(step["survival"] for step in curve["steps"])]
     lower = [1.0, *(step["lower"] for step in curve["steps"])]
     upper = [1.0, *(step["upper"] for step in curve["steps"])]
-    median = "" if curve["median"] is None else f" (median {curve['median']:g})"
+    median = "" if curve["median"] is None else f", median {curve['median']:g} {unit}".rstrip()
     label = curve["label"] + median
     axes.step(time, survival, where="post", color=color, linestyle=line, linewidth=1.8, label=label)
     axes.fill_between(time, lower, upper, step="post", color=color, alpha=0.13, linewidth=0)
@@ -116,7 +123,8 @@ def _at_risk(axes: Axes, curves: Sequence[Json], ticks: Sequence[float], end: fl
     """Patients at risk at the time axis's ticks, rounded as published."""
     axes.set_ylim(len(curves) - 0.4, -1.2)
     axes.spines[["left", "bottom"]].set_visible(False)
-    axes.set_yticks(range(len(curves)), [curve["label"] for curve in curves], fontsize=8)
+    names = [curve["label"] for curve in curves]
+    axes.set_yticks(range(len(curves)), names, fontsize=8, va="center_baseline")
     axes.tick_params(axis="x", length=0)
     axes.tick_params(axis="y", length=0, pad=16)
     axes.text(0, -0.85, "At risk (rounded; · = withheld or ended)", fontsize=8, color=GREY)
@@ -125,7 +133,7 @@ def _at_risk(axes: Axes, curves: Sequence[Json], ticks: Sequence[float], end: fl
         for tick in ticks:
             if 0 <= tick <= end:
                 text = _number_at(curve["steps"], tick)
-                axes.text(tick, row, text, fontsize=8, ha="center", va="center")
+                axes.text(tick, row, text, fontsize=8, ha="center", va="center_baseline")
 
 
 def _number_at(steps: Sequence[Json], tick: float) -> str:
@@ -158,7 +166,9 @@ def _table(result: Result) -> Figure:
     axes.set_yticks(range(len(full)), [names[i] for i in full])
     axes.tick_params(length=0, labeltop=True, labelbottom=False)
     axes.spines[["left", "bottom"]].set_visible(False)
-    notes = [_test_note(data["test"])] if data["test"] else []
+    known = any(isinstance(share, int | float) for share in shares.flat)
+    notes = ["Percentages are of a row"] if known else []
+    notes += [_test_note(data["test"])] if data["test"] else []
     notes += ["All withheld: " + "; ".join(empty)] if empty else []
     axes.set_xlabel(
         "\n".join(_wrapped(n, int(11 * size[0])) for n in notes), fontsize=8, color=GREY, loc="left"
@@ -219,14 +229,25 @@ def _rates(result: Result) -> Figure:
     for y, (_, cell) in enumerate(rows):
         _rate(axes, y, cell, largest)
     axes.set_yticks(range(len(rows)), [name for name, _ in rows])
-    axes.set(xlim=(0, largest * 1.55), ylim=(len(rows) - 0.4, -0.8))
-    axes.set_xticks([tick for tick in axes.get_xticks() if tick <= largest * 1.05])
+    axes.set(xlim=(0, largest * (COUNT_COLUMN + 0.01)), ylim=(len(rows) - 0.4, -0.8))
+    ticks = [tick for tick in axes.get_xticks() if tick <= largest * 1.05]
+    axes.set_xticks(ticks)
+    axes.spines["bottom"].set_bounds(0, largest * 1.05)
     limits = f"{100 * data['confidence']:g} % exact Poisson limits"
     note = f"\n{hidden} further cells are withheld" if hidden else ""
-    axes.set_xlabel(f"Fractures per {data['per']:g} patient-years, {limits}{note}")
+    label = f"Fractures per {data['per']:g} patient-years, {limits}{note}"
+    axes.set_xlabel(label, loc="left")
+    _headings(axes, largest, data["per"])
     axes.grid(axis="x", color=LIGHT, linewidth=0.6)
     axes.set_axisbelow(True)
     return figure
+
+
+def _headings(axes: Axes, largest: float, per: float) -> None:
+    """Name the two columns of figures beside the forest."""
+    style: dict[str, Any] = {"fontsize": 8, "color": GREY, "va": "center"}
+    axes.text(largest * RATE_COLUMN, -0.6, f"per {per:g} (limits)", **style)
+    axes.text(largest * COUNT_COLUMN, -0.6, "fractures / years", ha="right", **style)
 
 
 def _rate(axes: Axes, y: int, cell: Json, largest: float) -> None:
@@ -242,9 +263,15 @@ def _rate(axes: Axes, y: int, cell: Json, largest: float) -> None:
         return
     axes.plot([cell["lower"], cell["upper"]], [y, y], color=COLORS[0], linewidth=1.8)
     axes.plot([rate], [y], marker="s", color=COLORS[0], markersize=6)
-    limits = f"{cell['lower']:g}-{cell['upper']:g}"
-    text = f"{rate:g} ({limits})   {cell['events']} / {cell['person_years']:g} y"
-    axes.text(largest * 1.07, y, text, va="center", fontsize=8.5)
+    low, middle, high = (_three_digits(value) for value in (cell["lower"], rate, cell["upper"]))
+    axes.text(largest * RATE_COLUMN, y, f"{middle} ({low} to {high})", va="center", fontsize=8.5)
+    text = f"{cell['events']} / {cell['person_years']:g}"
+    axes.text(largest * COUNT_COLUMN, y, text, ha="right", va="center", fontsize=8.5)
+
+
+def _three_digits(value: float) -> str:
+    """A rate as it is published: 13.0 and not 13."""
+    return f"{value:#.3g}".rstrip(".") if 0 < value < 1000 else f"{value:g}"
 
 
 def _row_names(variables: Sequence[Json]) -> list[str]:

@@ -94,7 +94,7 @@ def test_the_same_result_gives_the_same_file(tmp_path: Path, name: str, suffix: 
         ),
         ("table", ["withheld", "15  (62 %)", "Test withheld", "3 sites"]),
         ("bars", ["withheld", "counts on a grid of 6, 1 to 6 withheld"]),
-        ("rates", ["withheld", "no time at risk", "9 (4.1-17.1)   9 / 100 y"]),
+        ("rates", ["withheld", "no time at risk", "9.00 (4.10 to 17.1)", "9 / 100"]),
     ],
 )
 def test_what_is_withheld_is_said(tmp_path: Path, name: str, words: list[str]) -> None:
