@@ -52,7 +52,7 @@ def _version(wanted: bool) -> None:
 
 
 @app.callback()
-def umbrella(
+def _umbrella(
     version: Annotated[
         bool,
         typer.Option("--version", callback=_version, is_eager=True, help="Show the version."),
