@@ -7,7 +7,7 @@ The libraries are imported inside the tasks, because Airflow reads this file eve
 
 import inspect
 import os
-import tomllib
+import re
 from datetime import timedelta
 from pathlib import Path
 
@@ -24,7 +24,8 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from dags.discretion import discreetly
 from dags.inbox import InboxTrigger, take_up
-from transforms.site import site_folders
+from transforms.errors import UserError
+from transforms.site import load_site, site_folders
 
 
 GUIDE = """\
@@ -190,15 +191,16 @@ def site_pipeline(folder: Path) -> DAG:
 
 
 def identity(folder: Path) -> tuple[str, str]:
-    """Return the id and the name in `site.toml`; the folder's name where it cannot be read.
+    """Return the id and the name in `site.toml`; the folder's name where it is not right.
 
     A site with a broken `site.toml` keeps its DAG, and *collect* says there what is wrong with it.
+    An id that Airflow refuses would take the DAGs of all other sites with it.
     """
     try:
-        data = tomllib.loads((folder / "site.toml").read_text(encoding="utf-8"))
-        return str(data["id"]), str(data["name"])
-    except (OSError, ValueError, KeyError):
-        return folder.name, folder.name
+        site = load_site(folder)
+    except (OSError, UserError):
+        return re.sub(r"[^\w.-]", "_", folder.name), folder.name
+    return site.id, site.name
 
 
 for site_folder in site_folders(Path(os.environ.get("MARMOR_HOME", "."))):

@@ -36,12 +36,14 @@ print("DAGS", json.dumps({
 
 @pytest.fixture(scope="module")
 def parsed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What Airflow makes of the dags folder for three sites, one of them broken."""
+    """What Airflow makes of the dags folder for four sites, two of them broken."""
     home = tmp_path_factory.mktemp("marmor")
     for site_id in ("lyon", "ulm"):
         create_site(home / site_id, site_id=site_id, name=site_id, country="FR", language="fr")
     (home / "torino").mkdir()
     (home / "torino" / "site.toml").write_text("id = torino", encoding="utf-8")
+    (home / "Odense (new)").mkdir()
+    (home / "Odense (new)" / "site.toml").write_text('id = "Odense U"\nname = "O"', "utf-8")
     (home / "notes").mkdir()
     environment = {
         **os.environ,
@@ -60,9 +62,14 @@ def parsed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return dict(json.loads(line.removeprefix("DAGS ")))
 
 
-def test_every_site_folder_has_a_dag_also_the_broken_one(parsed: dict[str, Any]) -> None:
+def test_every_site_folder_has_a_dag_also_a_broken_one(parsed: dict[str, Any]) -> None:
     assert parsed["errors"] == {}
-    assert sorted(parsed["dags"]) == ["marmor_lyon", "marmor_torino", "marmor_ulm"]
+    assert sorted(parsed["dags"]) == [
+        "marmor_Odense__new_",
+        "marmor_lyon",
+        "marmor_torino",
+        "marmor_ulm",
+    ]
 
 
 def test_tasks_stand_in_order(parsed: dict[str, Any]) -> None:
