@@ -81,6 +81,7 @@ FAULTS = [
     ("fracture", "age_at_fracture_y", 300.0, 1, {"fracture.age_at_fracture_y.possible": 1}),
     ("diagnosis", "onset_age_y", 0.1, 7, {"P11": 7}),
     ("variant", "transcript", "CLCN7", 2, {"variant.transcript.form": 2}),
+    ("fracture", "laterality", None, 20, {"P31": 20}),
     ("lab_measurement", "value", 3.4, 2, {"lab_measurement.value[calcium].usual": 2}),
     ("lab_measurement", "unit_status", "suspect", 5, {"P50": 5}),
     ("imaging_bmd", "z_score", -2.0, 9, {"P60": 9}),
