@@ -72,7 +72,7 @@ def main() -> None:
     except OSError as error:
         if error.filename is None:
             raise
-        hint = "look at the path, at who may write there, and at the room on the disk"
+        hint = "look at the path, at who may read and write there, and at the room on the disk"
         errors.print(f"marmor: {error.filename}: {error.strerror}; {hint}", markup=False)
         sys.exit(SetupError.exit_code)
     except KeyboardInterrupt:
