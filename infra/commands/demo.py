@@ -85,8 +85,9 @@ def _lines(made: dict[str, list[str]], kept: dict[str, str]) -> Iterator[str]:
         yield f"\n{title.capitalize()}:"
         yield from (f"  {path}" for path in paths)
     if kept:
-        user = f"user {kept['USER']}, password {kept['PASSWORD']}"
-        yield f"\nAirflow runs at {kept['AIRFLOW']} ({user})."
+        yield f"\nAirflow runs at {kept['AIRFLOW']}"
+        yield f"  user      {kept['USER']}"
+        yield f"  password  {kept['PASSWORD']}"
         yield "\nThe federation runs. To use it yourself, paste:"
         yield f"  source {quote(str(ROOT / '.venv' / 'federation' / 'bin' / 'activate'))}"
         names = [name for name in kept if name.startswith("MARMOR_")]
