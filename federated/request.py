@@ -164,7 +164,10 @@ def _named(
     name = data.get(key)
     if isinstance(name, str) and name in known:
         return known[name]
-    problems.append(f"unknown {key} {name}{suggest(name, known)}")
+    if key in data:
+        problems.append(f"unknown {key} {name}{suggest(name, known)}")
+    else:
+        problems.append(f"{key} is missing; there are {', '.join(sorted(known))}")
     return None
 
 

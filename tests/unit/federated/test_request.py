@@ -203,3 +203,8 @@ def test_a_wrong_file_is_named(tmp_path: Path, name: str, text: str, problem: st
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="cannot be read"):
         load_request(tmp_path / "q.toml")
+
+
+def test_what_is_missing_is_called_missing() -> None:
+    with pytest.raises(RequestError, match="analysis is missing; there are crosstab, kaplan_meier"):
+        parse_request({"version": 1, "view": "person", "parameters": {}})
