@@ -32,7 +32,7 @@ min_mandatory_completeness = 0.90   # filled mandatory fields / mandatory fields
 
 @dataclass(frozen=True)
 class Acceptance:
-    """When a run passes review by itself: both are shares between 0 and 1."""
+    """What a site may set of when a run passes by itself: shares between 0 and 1."""
 
     max_rejected_share: float = 0.10
     min_mandatory_completeness: float = 0.90
