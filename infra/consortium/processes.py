@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from infra.processes import started_at
 from transforms.errors import SetupError
 
 
@@ -43,7 +44,7 @@ def start_process(
             start_new_session=True,
         )
     _children[process.pid] = process
-    record.write_text(json.dumps({"pid": process.pid, "started": _started(process.pid)}))
+    record.write_text(json.dumps({"pid": process.pid, "started": started_at(process.pid)}))
     return process.pid
 
 
@@ -57,7 +58,7 @@ def running(record: Path) -> int | None:
         pid = int(data["pid"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    started = _started(pid)
+    started = started_at(pid)
     return pid if started is not None and started == data.get("started") else None
 
 
@@ -91,13 +92,3 @@ def _signal(pids: Iterable[int | None], number: signal.Signals) -> None:
         if pid is not None:
             with suppress(ProcessLookupError):
                 os.kill(pid, number)
-
-
-def _started(pid: int) -> str | None:
-    """Return when `pid` started, in clock ticks since boot; None when it is gone or a zombie."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
-    except OSError:
-        return None
-    fields = text.rpartition(")")[2].split()
-    return None if fields[0] == "Z" else fields[19]

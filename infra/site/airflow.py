@@ -21,8 +21,9 @@ from types import TracebackType
 from typing import Any
 
 from infra.environments import ROOT, python
+from infra.processes import started_at
 from infra.site.client import AirflowClient, Run, RunProgress
-from infra.site.components import GRACE_SECONDS, started_at
+from infra.site.components import GRACE_SECONDS
 from infra.site.settings import LOOPBACK, environment, passwords
 from transforms.errors import SetupError
 from transforms.site import load_site, site_folders

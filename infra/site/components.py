@@ -24,10 +24,11 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+from infra.processes import started_at
 from infra.site.sqlite import audit_off_the_event_loop
 
 
-__all__ = ["COMPONENTS", "PRELOADED", "main", "started_at"]
+__all__ = ["COMPONENTS", "PRELOADED", "main"]
 
 COMPONENTS = {
     "api-server": ("api-server",),
@@ -73,17 +74,6 @@ def main() -> int:
     if dead:
         print(f"{dead} ended by itself: all components stopped; see its log", file=sys.stderr)  # noqa: T201
     return 1 if dead else 0
-
-
-def started_at(pid: int) -> str | None:
-    """Return the start time of process `pid` in clock ticks, None when it is gone.
-
-    With the number it identifies a process for good: numbers are given again, pairs are not.
-    """
-    with suppress(OSError):
-        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-        return None if fields[0] == "Z" else fields[19]
-    return None
 
 
 def _prepare_airflow() -> None:

@@ -53,6 +53,14 @@ class Field:
     jrc: str | None = None
 
 
+def _named(fields: tuple[Field, ...], name: str) -> Field:
+    """Return the field called `name`; KeyError when there is none."""
+    for candidate in fields:
+        if candidate.name == name:
+            return candidate
+    raise KeyError(name)
+
+
 @dataclass(frozen=True)
 class Table:
     """One harmonised table; `discriminator` tells apart rows that come from one source row."""
@@ -71,10 +79,7 @@ class Table:
 
     def field(self, name: str) -> Field:
         """Return the field called `name`; KeyError when there is none."""
-        for candidate in self.fields:
-            if candidate.name == name:
-                return candidate
-        raise KeyError(name)
+        return _named(self.fields, name)
 
 
 @dataclass(frozen=True)
@@ -133,10 +138,7 @@ class View:
 
     def field(self, name: str) -> Field:
         """Return the field called `name`; KeyError when there is none."""
-        for candidate in self.fields:
-            if candidate.name == name:
-                return candidate
-        raise KeyError(name)
+        return _named(self.fields, name)
 
 
 @dataclass(frozen=True)
