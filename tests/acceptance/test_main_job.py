@@ -213,8 +213,11 @@ def test_no_canary_is_found_outside_its_own_folder(demo: Demo) -> None:
         texts = harvest(site)
         assert len(texts) > 50
         others = [other for other in demo.site_folders if other != folder]
-        assert found(texts, contents([*outside])) == []
-        assert found(_ids(texts), contents([other / "inbox" for other in others])) == []
+        assert found(texts, contents(outside)) == []
+        # Dates and variants may recur at another centre, a note about a person may not.
+        if not list(site.inbox.glob("*.xlsx")):  # a workbook is compressed
+            assert found(notes(demo, site.id), contents([site.inbox]))
+        assert found(notes(demo, site.id), contents(others)) == []
 
 
 def test_no_canary_is_in_any_message(demo: Demo, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -237,9 +240,10 @@ def test_no_canary_is_in_any_message(demo: Demo, monkeypatch: pytest.MonkeyPatch
         assert found(harvest(load_site(folder)), messages) == []
 
 
-def _ids(texts: frozenset[str]) -> frozenset[str]:
-    """Return the texts that only one centre can have: two centres share dates and variants."""
-    return frozenset(text for text in texts if text.startswith(("ULM-", "LYO", "Telefonat")))
+def notes(demo: Demo, site: str) -> list[str]:
+    """Return notes about persons that the generator wrote into a centre's raw files."""
+    truth = json.loads((demo.sites / "truth" / f"{site}.json").read_text("utf-8"))
+    return [str(note) for note in truth["identifying"]["note"]]
 
 
 def test_the_search_would_find_one(demo: Demo, tmp_path: Path) -> None:
