@@ -18,7 +18,13 @@ A person without a yes to reuse, and every row of theirs, is left out before any
 they are counted in harmonization.json and stand in no reject, flag or quarantine.
 """
 
+import datetime
+import tempfile
 from collections import Counter
+from collections.abc import Iterator
+from collections.abc import Mapping as MappingType
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +49,20 @@ from transforms.staging import SCHEMA, column, stage
 if TYPE_CHECKING:
     from transforms.readers import SourceTable
 
-__all__ = ["Harmonized", "harmonize"]
+__all__ = ["Harmonized", "Judged", "harmonize", "judged"]
+
+SCRATCH = ".scratch-"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A connection that holds all relations of a run, and what is known of them by count.
+
+    Relations: `source.<id>`, `staged.<table>`, `codelist.*`, the harmonized tables, `violations`.
+    """
+
+    connection: duckdb.DuckDBPyConnection
+    counts: MappingType[str, Any]
 
 
 def harmonize(site: Site, run_id: str) -> Harmonized:
@@ -54,15 +73,35 @@ def harmonize(site: Site, run_id: str) -> Harmonized:
     """
     batch = load_batch(site, run_id)
     mapping = load_mapping(site.mapping)
-    folder = site.work / run_id
-    (folder / DONE).unlink(missing_ok=True)
-    with duckdb.connect(config=_quiet(folder)) as connection:
+    (site.work / run_id / DONE).unlink(missing_ok=True)
+    with judged(site, batch, mapping) as run:
+        return write_outcome(run.connection, site, batch, mapping, run.counts)
+
+
+@contextmanager
+def judged(site: Site, batch: Batch | None, mapping: Mapping) -> Iterator[Judged]:
+    """Read, stage and judge the inbox; what was made is gone when the block ends.
+
+    Without a `batch` nothing needs to have been collected and today is the ingest date: a dry run.
+    Raises as `harmonize` does.
+    """
+    with _scratch(site) as folder, duckdb.connect(config=_quiet(folder)) as connection:
         counts = _read(connection, site, mapping)
-        _unchanged(site, batch)
+        if batch is not None:
+            _unchanged(site, batch)
         install(connection, site_key(site.keys))
         counts["skipped"] = stage(connection, mapping)
-        counts |= _judge(connection, mapping, batch)
-        return write_outcome(connection, site, batch, mapping, counts)
+        today = datetime.datetime.now(datetime.UTC).date()
+        counts |= _judge(connection, mapping, batch.ingest_date if batch else today)
+        yield Judged(connection, counts)
+
+
+@contextmanager
+def _scratch(site: Site) -> Iterator[Path]:
+    """Yield a folder for what does not outlive a run, readable by the site's own user alone."""
+    site.work.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=site.work) as folder:
+        yield Path(folder)
 
 
 def _quiet(folder: Path) -> dict[str, str | bool | int | float | list[str]]:
@@ -70,7 +109,7 @@ def _quiet(folder: Path) -> dict[str, str | bool | int | float | list[str]]:
     return {
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
-        "temp_directory": str(folder / ".spill"),
+        "temp_directory": str(folder / "spill"),
     }
 
 
@@ -120,16 +159,16 @@ def _unchanged(site: Site, batch: Batch) -> None:
         )
 
 
-def _judge(connection: duckdb.DuckDBPyConnection, mapping: Mapping, batch: Batch) -> dict[str, Any]:
+def _judge(
+    connection: duckdb.DuckDBPyConnection, mapping: Mapping, ingest_date: datetime.date
+) -> dict[str, Any]:
     """Consent, derived fields, limits and rules; leaves `violations` and the harmonized tables."""
     load_codelists(connection)
     connection.execute(
         "create temp table violations (table_name varchar, row_id varchar, field varchar, "
         "rule varchar, severity varchar, remedy varchar)"
     )
-    connection.execute(
-        "create temp table run as select $1::date as ingest_date", [batch.ingest_date]
-    )
+    connection.execute("create temp table run as select $1::date as ingest_date", [ingest_date])
     excluded = _exclude(connection)
     derive(connection)
     check_limits(connection, mapping)
