@@ -7,10 +7,16 @@ A data manager fills a workbook `mapping/mapping.xlsx` with four sheets, or four
     source (its id), system, file (pattern in the inbox, such as `biologie_*.xlsx`), format
     (delimited | excel | redcap | omop | phenopackets), sheet, header_row, encoding, delimiter,
     decimal (`,` or `.`), date_order (DMY | MDY | YMD), missing (tokens that mean "no value",
-    separated by `;`), id_column (the column with the local person id), comment
+    separated by `;`), id_column (the column with the local person id), comment.
+    May be left out: ready (name of a shipped mapping, which then says all else about this source:
+    `transforms.ready`), thousands (the sign that groups digits: `.`, `,`, `'` or `space`),
+    language (ISO 639-1, for `marmor site suggest`), repeat_key (the column that tells a person's
+    rows apart)
 
 **fields**: one row per field of the dictionary that a source fills
-    table, field, source, column, rule, arg, unit, status, comment
+    table, field, source, column, rule, arg, unit, status, comment. May be left out: required_if
+    (`FIELD=CODE`: then the field must have a value), confidence (0 to 1, of a suggestion), author
+    and date (who decided, and when)
     All rows of one (table, source) together build that table's rows from that source; a person
     must come from one source, a second row for the same person is rejected (R05).
     `field` is plain (`sex_at_birth`) or bracketed (`value[calcium]`, `status[HP:0000572]`): the
@@ -57,7 +63,9 @@ A data manager fills a workbook `mapping/mapping.xlsx` with four sheets, or four
 **values**: what a recode does
     table, field (plain: for all brackets, or bracketed), source (empty: all), source_value,
     target_code (a code of the field's code list; true or false; or `skip`: the source row belongs
-    to another table, no row here, counted as skipped), status, comment
+    to another table, no row here, counted as skipped), status, comment. May be left out:
+    predicate (exact | broad | narrow: how the code compares with the value; empty: exact),
+    justification, confidence, author, date
 
 **ignore**: source, column, reason (identifier | free_text | not_needed | derived), comment
 
@@ -79,6 +87,7 @@ from transforms.sheets import Row, read_sheets
 
 
 __all__ = [
+    "OPTIONAL",
     "SHEETS",
     "FieldRule",
     "IgnoreRule",
@@ -92,15 +101,37 @@ __all__ = [
 
 SHEETS: MappingType[str, tuple[str, ...]] = {
     "sources": (
-        "source", "system", "file", "format", "sheet", "header_row", "encoding", "delimiter",
-        "decimal", "date_order", "missing", "id_column", "comment",
+        "source", "ready", "system", "file", "format", "sheet", "header_row", "encoding",
+        "delimiter", "decimal", "thousands", "date_order", "language", "missing", "id_column",
+        "repeat_key", "comment",
     ),
     "fields": (
-        "table", "field", "source", "column", "rule", "arg", "unit", "status", "comment",
+        "table", "field", "source", "column", "rule", "arg", "unit", "required_if", "status",
+        "confidence", "author", "date", "comment",
     ),
-    "values": ("table", "field", "source", "source_value", "target_code", "status", "comment"),
+    "values": (
+        "table", "field", "source", "source_value", "target_code", "predicate", "justification",
+        "status", "confidence", "author", "date", "comment",
+    ),
     "ignore": ("source", "column", "reason", "comment"),
 }  # fmt: skip
+# A sheet may do without these columns: then every cell of them is empty.
+OPTIONAL: MappingType[str, tuple[str, ...]] = {
+    "sources": ("ready", "thousands", "language", "repeat_key", "comment"),
+    "fields": ("required_if", "confidence", "author", "date", "comment"),
+    "values": ("predicate", "justification", "confidence", "author", "date", "comment"),
+    "ignore": ("comment",),
+}
+BLANK_WORDS = (
+    "space",
+    "blank",
+    "espace",
+    "leerzeichen",
+    "spatie",
+    "spazio",
+    "espacio",
+    "mellemrum",
+)
 
 
 @dataclass(frozen=True)
@@ -119,6 +150,10 @@ class Source:
     decimal: str = "."
     date_order: str = "YMD"
     missing: tuple[str, ...] = ()
+    thousands: str = ""
+    language: str = ""
+    repeat_key: str = ""
+    ready: str = ""
     place: str = dataclasses.field(default="", compare=False)
 
 
@@ -134,6 +169,7 @@ class FieldRule:
     bracket: str | None = None
     arg: str = ""
     unit: str = ""
+    required_if: str = ""
     status: str = "approved"
     place: str = dataclasses.field(default="", compare=False)
 
@@ -167,6 +203,7 @@ class ValueRule:
     source_value: str
     target_code: str
     bracket: str | None = None
+    predicate: str = "exact"
     status: str = "approved"
     place: str = dataclasses.field(default="", compare=False)
 
@@ -255,7 +292,7 @@ def parse_mapping(folder: Path) -> Mapping:
     Raises MappingError when there is no mapping, a file cannot be read, a sheet is missing, or a
     sheet has other columns than `SHEETS` says.
     """
-    sheets = read_sheets(folder, SHEETS)
+    sheets = read_sheets(folder, SHEETS, OPTIONAL)
     return Mapping(
         sources=tuple(_source(row, place) for row, place in sheets["sources"]),
         fields=tuple(_field(row, place) for row, place in sheets["fields"]),
@@ -283,7 +320,11 @@ def _source(row: Row, place: str) -> Source:
         decimal=row["decimal"] or ".",
         date_order=row["date_order"].upper() or "YMD",
         missing=tuple(part.strip() for part in row["missing"].split(";") if part.strip()),
+        thousands=" " if row["thousands"].lower() in BLANK_WORDS else row["thousands"],
+        language=row["language"].lower(),
         id_column=column_name(row["id_column"]),
+        repeat_key=column_name(row["repeat_key"]),
+        ready=row["ready"],
         place=place,
     )
 
@@ -300,6 +341,7 @@ def _field(row: Row, place: str) -> FieldRule:
         rule=row["rule"],
         arg=row["arg"],
         unit=row["unit"],
+        required_if=row["required_if"],
         status=row["status"],
         place=place,
     )
@@ -315,6 +357,7 @@ def _value(row: Row, place: str) -> ValueRule:
         source=row["source"],
         source_value=row["source_value"],
         target_code=row["target_code"],
+        predicate=row["predicate"] or "exact",
         status=row["status"],
         place=place,
     )

@@ -22,6 +22,8 @@ __all__ = ["FORMATS", "check_columns", "check_mapping", "load_mapping", "made_he
 
 FORMATS = ("delimited", "excel", "redcap", "omop", "phenopackets")
 STATUSES = ("suggested", "approved", "rejected")
+THOUSANDS = ("", ".", ",", "'", " ")
+PREDICATES = ("exact", "broad", "narrow")
 REASONS = ("identifier", "free_text", "not_needed", "derived")
 # Which rule can fill which type of field.
 RULES: MappingType[str, tuple[str, ...]] = {
@@ -92,31 +94,35 @@ def check_columns(mapping: Mapping, columns: MappingType[str, Sequence[str]]) ->
                 "check header_row, delimiter and sheet"
             )
             continue
-        yield from _one_of(source.place, "id_column", source.id_column, there)
-        used = {source.id_column}
-        for rule in mapping.fields:
-            if rule.source == source.source and rule.rule != "not_collected":
-                used.update(rule.used_columns)
-                for column in rule.used_columns:
-                    yield from _one_of(rule.place, "column", column, there)
-        ignored = {ignore.column for ignore in mapping.ignores if ignore.source == source.source}
-        for ignore in mapping.ignores:
-            if ignore.source == source.source:
-                yield from _one_of(ignore.place, "column", ignore.column, there)
+        named = list(_named_columns(mapping, source))
+        for place, what, column in named:
+            yield from _one_of(place, what, column, there)
+        known = {column for _, _, column in named}
         for column in there:
-            if column not in used | ignored:
+            if column not in known:
                 yield (
                     f"source {source.source}: unmapped column {column!r}; "
                     "map it in the sheet fields, or name it in the sheet ignore with a reason"
                 )
 
 
+def _named_columns(mapping: Mapping, source: Source) -> Iterator[tuple[str, str, str]]:
+    """Yield place, column of the sheet and content of every cell that names a source's column."""
+    yield source.place, "id_column", source.id_column
+    if source.repeat_key:
+        yield source.place, "repeat_key", source.repeat_key
+    for rule in mapping.fields:
+        if rule.source == source.source and rule.rule != "not_collected":
+            for column in rule.used_columns:
+                yield rule.place, "column", column
+    for ignore in mapping.ignores:
+        if ignore.source == source.source:
+            yield ignore.place, "column", ignore.column
+
+
 def _recognized(mapping: Mapping, source: Source, there: Sequence[str]) -> bool:
     """Return whether the mapping knows at least one of a source's columns."""
-    used = [column for rule in mapping.fields if rule.source == source.source
-            for column in rule.used_columns]  # fmt: skip
-    ignored = [ignore.column for ignore in mapping.ignores if ignore.source == source.source]
-    return bool({source.id_column, *used, *ignored} & set(there))
+    return bool({column for _, _, column in _named_columns(mapping, source)} & set(there))
 
 
 def made_here(table: Table, field: Field) -> bool:
@@ -170,6 +176,11 @@ def _check_source(source: Source) -> Iterator[str]:
     yield from _one_of(source.place, "format", source.format, FORMATS)
     yield from _one_of(source.place, "decimal", source.decimal, (",", "."))
     yield from _one_of(source.place, "date_order", source.date_order, ("DMY", "MDY", "YMD"))
+    if source.thousands not in THOUSANDS or source.thousands == source.decimal:
+        yield (
+            f"{source.place}: thousands {source.thousands!r}: expected '.', ',', \"'\" or space, "
+            "and another sign than decimal"
+        )
     for column, value in (("source", source.source), ("file", source.file)):
         if not value:
             yield f"{source.place}: {column} is empty"
@@ -325,6 +336,7 @@ def _check_age(rule: FieldRule, table: Table, dictionary: Dictionary) -> Iterato
 def _check_value(value: ValueRule, mapping: Mapping, dictionary: Dictionary) -> Iterator[str]:
     """Yield what is wrong with one row of the sheet values."""
     yield from _approved(value.place, value.status)
+    yield from _one_of(value.place, "predicate", value.predicate, PREDICATES)
     if not value.source_value:
         yield f"{value.place}: source_value is empty; an empty cell is always 'no value'"
     recodes = [

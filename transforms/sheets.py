@@ -3,7 +3,7 @@
 import csv
 from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Mapping as MappingType
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from transforms.errors import MappingError, raise_all
@@ -21,10 +21,11 @@ class Sheet:
     place: str
     header: tuple[str, ...]
     rows: tuple[tuple[int, tuple[str, ...]], ...]
+    optional: tuple[str, ...] = ()
 
     def problems(self, known: Sequence[str]) -> list[str]:
         """List missing and unknown columns of the header, and rows longer than it."""
-        missing = [name for name in known if name not in (*self.header, "comment")]
+        missing = [name for name in known if name not in (*self.header, *self.optional)]
         unknown = [column for column in self.header if column not in known]
         long = [number for number, row in self.rows if any(row[len(self.header) :])]
         return [
@@ -35,23 +36,30 @@ class Sheet:
         ]  # fmt: skip
 
     def __iter__(self) -> Iterator[tuple[Row, str]]:
+        absent = dict.fromkeys(self.optional, "")
         for number, cells in self.rows:
             padded = (*cells, *("" for _ in self.header))
-            yield dict(zip(self.header, padded, strict=False)), f"{self.place}, row {number}"
+            row = dict(zip(self.header, padded, strict=False))
+            yield absent | row, f"{self.place}, row {number}"
 
 
-def read_sheets(folder: Path, expected: MappingType[str, Sequence[str]]) -> dict[str, Sheet]:
+def read_sheets(
+    folder: Path,
+    expected: MappingType[str, Sequence[str]],
+    optional: MappingType[str, Sequence[str]],
+) -> dict[str, Sheet]:
     """Read the expected sheets from `mapping.xlsx` when there is one, otherwise from CSV files.
 
-    `expected` names each sheet's columns. Raises MappingError when a sheet is missing, cannot be
-    read, or has other columns; `comment` may always be left out.
+    `expected` names each sheet's columns, `optional` those of them that may be absent and are then
+    empty. Raises MappingError when a sheet is missing, cannot be read, or has other columns.
     """
     workbook = folder / "mapping.xlsx"
-    sheets = (
+    found = (
         _read_workbook(workbook, list(expected))
         if workbook.is_file()
         else _read_csv_files(folder, list(expected))
     )
+    sheets = {name: replace(sheet, optional=tuple(optional[name])) for name, sheet in found.items()}
     problems = [line for name, sheet in sheets.items() for line in sheet.problems(expected[name])]
     raise_all(MappingError, problems)
     return sheets

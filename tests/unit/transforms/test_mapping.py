@@ -73,6 +73,21 @@ def test_workbook_and_csv_mean_the_same(tmp_path: Path) -> None:
     assert load_mapping(other).digest == load_mapping(folder).digest
 
 
+def test_new_columns_may_be_there_and_only_rules_change_the_digest(tmp_path: Path) -> None:
+    header = FIELDS.splitlines()[0]
+    wider = header.replace(",unit,", ",unit,required_if,") + ",confidence,author,date"
+    row = "person,birth_date,p,Naissance,date,,,sex_at_birth=male,approved,,0.7,Ada,2026-01-02"
+    one = parse_mapping(write(tmp_path, fields=f"{wider}\n{row}\n"))
+    assert one.fields[0].required_if == "sex_at_birth=male"
+    other = parse_mapping(write(tmp_path, fields=f"{wider}\n{row.replace('Ada', 'Bea')}\n"))
+    assert other.digest == one.digest
+    third = parse_mapping(write(tmp_path, fields=f"{wider}\n{row.replace('=male', '=female')}\n"))
+    assert third.digest != one.digest
+    named = SOURCES.replace("decimal,", "decimal,thousands,").replace('",",DMY', '",",space,DMY')
+    (source,) = parse_mapping(write(tmp_path, sources=named)).sources
+    assert (source.thousands, source.language, source.ready) == (" ", "", "")
+
+
 def test_digest_ignores_comments_and_order_and_sees_everything_else(tmp_path: Path) -> None:
     digest = load_mapping(write(tmp_path)).digest
     header, *rows = VALUES.replace("homme", "a comment").splitlines()
