@@ -6,6 +6,7 @@ An `Expectation` is plain data in the form that Great Expectations serialises (`
 one query, and can tell how many rows they apply to:
 
 - `value[calcium]` holds the value of rows with that analyte (the notation of the mapping workbook);
+- `genes_tested of its list` holds whether all codes of a set are of the field's code list;
 - `death_date is filled` holds whether, among the rows that the field applies to
   (`applicability.toml`);
 - `P10` holds whether the plausibility statement P10 is true for the row, null where it does not
@@ -148,18 +149,23 @@ def _filled(table: Table, one: Field) -> Iterator[Expectation]:
 
 
 def _codes(table: Table, one: Field, codes: tuple[str, ...]) -> Expectation:
-    """Return that a coded field holds codes of its list only."""
+    """Return that a coded field holds codes of its list only, and so does each set of codes."""
+    is_set = one.type == "codes"
+    column = f"{one.name} of its list" if is_set else one.name
+    listed = ", ".join("'" + code.replace("'", "''") + "'" for code in codes)
     return Expectation(
         id=f"{table.name}.{one.name}.codes",
         table=table.name,
         fields=(one.name,),
         type="expect_column_values_to_be_in_set",
-        kwargs={"column": one.name, "value_set": list(codes)},
+        kwargs={"column": column, "value_set": [True] if is_set else list(codes)},
         category="conformance",
         severity="critical",
         statement=f"`{one.name}` holds only codes of the list {one.codelist}.",
         reason="centres can be pooled only when the same code means the same thing",
         remedy="Add the value to the sheet `values` of the mapping, or mend it at the source.",
+        column=column if is_set else None,
+        holds=f"list_has_all([{listed}], {identifier(one.name)})" if is_set else None,
     )
 
 

@@ -3,7 +3,7 @@
 A rule becomes a `Conversion`: `raw` picks the text that the rule looks at (missing tokens are
 NULL by then), `value` turns it into the field's type, `problem` names what could not be read:
 
-    unknown_code  not_a_number  unknown_unit  not_a_date
+    unknown_code  unmapped_value  not_a_number  unknown_unit  not_a_date
 
 NULL in gives NULL out and no problem; a text that cannot be read gives NULL and a problem, never
 a guess. What the rules mean to a data manager stands in `transforms.mapping`.
@@ -15,7 +15,17 @@ from collections.abc import Mapping as MappingType
 from dataclasses import dataclass
 
 from transforms.dictionary import DICTIONARY, Dictionary, Field, Table
-from transforms.mapping import FieldRule, Mapping, Source, column_name, normal_value
+from transforms.mapping import (
+    MISSING,
+    OTHERS,
+    REJECT,
+    SKIP,
+    FieldRule,
+    Mapping,
+    Source,
+    column_name,
+    normal_value,
+)
 from transforms.spelling import amount_sql, comparator_sql, date_sql, duration_sql, precision_sql
 from transforms.sql import identifier
 from transforms.units import (
@@ -28,9 +38,8 @@ from transforms.units import (
 )
 
 
-__all__ = ["SKIP", "Conversion", "Parameters", "convert", "present_sql", "text_sql"]
+__all__ = ["Conversion", "Parameters", "convert", "present_sql", "text_sql"]
 
-SKIP = "skip"
 BLANKS = " \t\r\n\u00a0\u2007\u202f\ufeff"
 CHECKED = ("1", "checked", "true", "yes", "x")
 UNCHECKED = ("0", "unchecked", "false", "no")
@@ -45,6 +54,7 @@ CHECKBOX: MappingType[str, tuple[str, str, str]] = {
 SQL_TYPES: MappingType[str, str] = {
     "string": "varchar",
     "code": "varchar",
+    "codes": "varchar[]",
     "integer": "bigint",
     "number": "double",
     "boolean": "boolean",
@@ -174,20 +184,32 @@ def _copy(job: _Job) -> Conversion:
 
 
 def _recode(job: _Job) -> Conversion:
-    """Look the text up in the sheet `values`."""
-    return _looked_up(job, job.mapping.codes(job.rule))
+    """Look the text up in the sheet `values`; a text that no row names stops the run."""
+    words = job.mapping.codes(job.rule)
+    return _looked_up(job, words, "unmapped_value", words.pop(OTHERS, None))
 
 
-def _looked_up(job: _Job, words: MappingType[str, str]) -> Conversion:
-    """Return the code that a text stands for, in the type of the field."""
-    read = {job.said("code"): f"{job.parameters.lookup(words)}[{_normal(job.raw)}]"}
+def _looked_up(
+    job: _Job, words: MappingType[str, str], unread: str = "unknown_code", others: str | None = None
+) -> Conversion:
+    """Return the code that a text stands for, in the type of the field.
+
+    `unread` is the problem of a text that is not in `words` when there is no word for `others`.
+    """
+    found = f"{job.parameters.lookup(words)}[{_normal(job.raw)}]"
+    if others is not None:
+        rest = f"case when {job.raw} is not null then {job.parameters.add(others)}::varchar end"
+        found = f"coalesce({found}, {rest})"
+    read = {job.said("code"): found}
     code = identifier(job.said("code"))
-    skips = SKIP in words.values()
+    skips = SKIP in (*words.values(), others)
+    value = f"case when {code} not in ('{SKIP}', '{REJECT}', '{MISSING}') then {code} end"
     return Conversion(
         field=job.rule.field,
         raw=job.first(),
-        value=f"try_cast(nullif({code}, '{SKIP}') as {SQL_TYPES[job.field.type]})",
-        problem=job.unread(job.said("code"), "unknown_code"),
+        value=f"try_cast({value} as {SQL_TYPES[job.field.type]})",
+        problem=f"case when {code} = '{REJECT}' then 'unknown_code' "
+        f"else {job.unread(job.said('code'), unread)} end",
         read=read,
         skip=f"coalesce({code} = '{SKIP}', false)" if skips else "false",
     )

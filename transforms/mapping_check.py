@@ -13,8 +13,19 @@ from collections.abc import Mapping as MappingType
 from pathlib import Path
 
 from transforms.dictionary import DICTIONARY, Dictionary, Field, Table
+from transforms.dictionary.entry import made_here
 from transforms.errors import MappingError, raise_all
-from transforms.mapping import FieldRule, Mapping, Source, ValueRule, normal_value, parse_mapping
+from transforms.mapping import (
+    MISSING,
+    REJECT,
+    SKIP,
+    FieldRule,
+    Mapping,
+    Source,
+    ValueRule,
+    normal_value,
+    parse_mapping,
+)
 from transforms.units import AGE_DURATION, analyte_factors, field_factors, holds_analytes, normal
 
 
@@ -34,7 +45,7 @@ RULES: MappingType[str, tuple[str, ...]] = {
     "const": ("string", "code", "integer", "boolean", "number", "date"),
     "checkbox": ("code", "boolean"),
     "age_to_date": ("date",),
-    "not_collected": ("string", "code", "integer", "boolean", "number", "date"),
+    "not_collected": ("string", "code", "codes", "integer", "boolean", "number", "date"),
 }
 OPTIONS: MappingType[str, tuple[str, ...]] = {
     "number": ("unit_column",),
@@ -54,8 +65,6 @@ WRITTEN: MappingType[str, str] = {
 }
 # The code lists that have a word for checked, not checked and not known.
 CHECKBOX_LISTS = ("status", "yes_no_unknown")
-# Filled by harmonization from the value itself, unless a rule says otherwise.
-FROM_VALUE = ("unit_ucum", "value_source_unit", "unit_status", "value_comparator")
 
 
 def load_mapping(folder: Path, dictionary: Dictionary = DICTIONARY) -> Mapping:
@@ -123,15 +132,6 @@ def _named_columns(mapping: Mapping, source: Source) -> Iterator[tuple[str, str,
 def _recognized(mapping: Mapping, source: Source, there: Sequence[str]) -> bool:
     """Return whether the mapping knows at least one of a source's columns."""
     return bool({column for _, _, column in _named_columns(mapping, source)} & set(there))
-
-
-def made_here(table: Table, field: Field) -> bool:
-    """Return whether harmonization itself fills `field` where the mapping does not."""
-    return (
-        field.name in (*table.key, "person_id", *FROM_VALUE, "birth_date_precision")
-        or field.derived is not None
-        or field.name.startswith("source_")
-    )
 
 
 def _ids(mapping: Mapping) -> list[str]:
@@ -350,7 +350,7 @@ def _check_value(value: ValueRule, mapping: Mapping, dictionary: Dictionary) -> 
             f"{value.place}: no recode of {value.table}.{value.field} uses it; "
             "see table, field and source in the sheet fields"
         )
-    elif value.target_code != "skip" and value.table in dictionary.tables:
+    elif value.target_code not in (SKIP, REJECT, MISSING) and value.table in dictionary.tables:
         table = dictionary.tables[value.table]
         if value.field in table.field_names:
             field = table.field(value.field)
@@ -381,8 +381,11 @@ def _reads(text: str, pattern: str) -> bool:
 
 def _approved(place: str, status: str) -> Iterator[str]:
     """Yield a problem unless a person approved the row."""
-    if status in ("suggested", "rejected"):
-        yield f"{place}: status is {status}; a person must look at it and set it to approved"
+    if status == "suggested":
+        yield (
+            f"{place}: status is suggested; a person must look at it and set it to approved, or "
+            "to rejected"
+        )
     else:
         yield from _one_of(place, "status", status, STATUSES)
 

@@ -68,7 +68,7 @@ def _overview(as_json: bool) -> None:
 def _fields(part: Table | View, as_json: bool) -> None:
     """Print the fields of a table or view."""
     kinds = {
-        field.name: field.type if field.codelist is None else f"code: {field.codelist}"
+        field.name: field.type if field.codelist is None else f"{field.type}: {field.codelist}"
         for field in part.fields
     }
     columns: tuple[str, ...] = ("field", "type", "unit", "meaning")

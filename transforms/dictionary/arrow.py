@@ -10,6 +10,7 @@ __all__ = ["schema"]
 TYPES: dict[FieldType, pa.DataType] = {
     "string": pa.string(),
     "code": pa.string(),
+    "codes": pa.list_(pa.string()),
     "integer": pa.int64(),
     "number": pa.float64(),
     "boolean": pa.bool_(),

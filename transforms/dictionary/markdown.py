@@ -42,7 +42,11 @@ def _part(part: Table | View) -> Iterator[str]:
 
 def _field_cells(field: Field) -> tuple[str, ...]:
     """Return one field's row."""
-    kind = field.type if field.codelist is None else f"code [{field.codelist}](#{field.codelist})"
+    kind = (
+        field.type
+        if field.codelist is None
+        else f"{field.type} [{field.codelist}](#{field.codelist})"
+    )
     limits = "; ".join(
         f"{name} {_range(limits)}"
         for name, limits in (("hard", field.hard), ("soft", field.soft))

@@ -1,5 +1,6 @@
 """What the data dictionary is made of: tables, fields, code lists, analytes, analysis views."""
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -20,7 +21,7 @@ __all__ = [
     "View",
 ]
 
-FieldType = Literal["string", "integer", "number", "boolean", "date", "code"]
+FieldType = Literal["string", "integer", "number", "boolean", "date", "code", "codes"]
 Obligation = Literal["mandatory", "recommended", "optional"]
 Leaves = Literal["never", "aggregate"]
 
@@ -36,7 +37,13 @@ class Range:
 
 @dataclass(frozen=True)
 class Field:
-    """One column: what it means, which values it may hold, and whether it may leave a site."""
+    """One column: what it means, which values it may hold, and whether it may leave a site.
+
+    `code` is one code of `codelist`, `codes` a set of them: sorted, distinct, NULL when empty.
+    `jrc` is the JRC common data element for rare disease registries that the field serves.
+    `crosswalk` says where the same thing stands in another standard; a standard that cannot carry
+    the field has no entry (`parse.STANDARDS`).
+    """
 
     name: str
     description: str
@@ -51,6 +58,7 @@ class Field:
     pattern: str | None = None
     derived: str | None = None
     jrc: str | None = None
+    crosswalk: Mapping[str, str] = dataclasses.field(default_factory=dict, hash=False)
 
 
 def _named(fields: tuple[Field, ...], name: str) -> Field:
@@ -63,7 +71,10 @@ def _named(fields: tuple[Field, ...], name: str) -> Field:
 
 @dataclass(frozen=True)
 class Table:
-    """One harmonised table; `discriminator` tells apart rows that come from one source row."""
+    """One harmonised table; `discriminator` tells apart rows that come from one source row.
+
+    `crosswalk` names what corresponds to one row, in each other standard that has such a thing.
+    """
 
     name: str
     title: str
@@ -71,6 +82,7 @@ class Table:
     key: tuple[str, ...]
     fields: tuple[Field, ...]
     discriminator: str | None = None
+    crosswalk: Mapping[str, str] = dataclasses.field(default_factory=dict, hash=False)
 
     @property
     def field_names(self) -> tuple[str, ...]:
@@ -84,21 +96,27 @@ class Table:
 
 @dataclass(frozen=True)
 class Code:
-    """One permissible value with its equivalents in public code systems."""
+    """One permissible value with its equivalents in public code systems.
+
+    `unchecked` names the codings and attributes that were not read again in a source; such a code
+    also has the attribute `checked = "no"`.
+    """
 
     code: str
     label: str
     codings: Mapping[str, str]
     attributes: Mapping[str, str]
+    unchecked: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class CodeList:
-    """Permissible values, in their public order."""
+    """Permissible values, in their public order; `systems` names each code system used in them."""
 
     name: str
     description: str
     codes: Mapping[str, Code]
+    systems: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -106,16 +124,19 @@ class Analyte:
     """A laboratory analyte: canonical unit, limits in it, and factors from other units.
 
     A value in unit `u` is `factors[u] * value` in the canonical unit. Factors follow from the
-    molar masses noted beside them in `codelists/analyte.toml`.
+    molar masses noted beside them in `codelists/analyte.toml`. `loinc` holds each LOINC code with
+    its property (`MCnc`: mass, `SCnc`: amount of substance, `NCnc`: number, `CCnc`: catalytic
+    activity per volume); `unchecked` lists those codes of it that were not read again in LOINC.
     """
 
     code: str
     label: str
     unit: str
-    loinc: tuple[str, ...]
+    loinc: Mapping[str, str]
     hard: Range
     soft: Range | None
     factors: Mapping[str, float]
+    unchecked: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
