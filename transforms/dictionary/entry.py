@@ -1,0 +1,40 @@
+"""Which fields of a table a person enters, and which the site makes itself.
+
+Forms and data dictionaries for other systems ask for what is entered; a mapping need not name what
+is made.
+"""
+
+from transforms.dictionary.model import Field, Table
+
+
+__all__ = ["FROM_VALUE", "entered", "measures_analytes", "made_here"]
+
+# Filled by harmonization from the value itself, unless a rule says otherwise.
+FROM_VALUE = ("unit_ucum", "value_source_unit", "unit_status", "value_comparator")
+
+
+def made_here(table: Table, field: Field) -> bool:
+    """Return whether harmonization itself fills `field` where the mapping does not."""
+    return (
+        field.name in (*table.key, "person_id", *FROM_VALUE, "birth_date_precision")
+        or field.derived is not None
+        or field.name.startswith("source_")
+    )
+
+
+def entered(table: Table) -> tuple[Field, ...]:
+    """Return the fields that a person fills in, in the table's order.
+
+    Left out is what harmonization makes, and what refers to another row: row ids are made at the
+    site, nobody can know them.
+    """
+    return tuple(
+        field for field in table.fields if not made_here(table, field) and field.references is None
+    )
+
+
+def measures_analytes(table: Table) -> bool:
+    """Return whether a row of `table` has a value whose unit depends on the row's analyte."""
+    return table.discriminator is not None and (
+        table.field(table.discriminator).codelist == "analyte"
+    )
