@@ -44,6 +44,7 @@ from transforms.rules import apply_rules
 from transforms.site import Site
 from transforms.sql import identifier, qualified
 from transforms.staging import SCHEMA, column, stage
+from transforms.unmapped import unmapped_values
 
 
 if TYPE_CHECKING:
@@ -92,7 +93,8 @@ def judged(site: Site, batch: Batch | None, mapping: Mapping) -> Iterator[Judged
         install(connection, site_key(site.keys))
         counts["skipped"] = stage(connection, mapping)
         today = datetime.datetime.now(datetime.UTC).date()
-        counts |= _judge(connection, mapping, batch.ingest_date if batch else today)
+        day = batch.ingest_date if batch else today
+        counts |= _judge(connection, mapping, day, dry=batch is None)
         yield Judged(connection, counts)
 
 
@@ -160,9 +162,16 @@ def _unchanged(site: Site, batch: Batch) -> None:
 
 
 def _judge(
-    connection: duckdb.DuckDBPyConnection, mapping: Mapping, ingest_date: datetime.date
+    connection: duckdb.DuckDBPyConnection,
+    mapping: Mapping,
+    ingest_date: datetime.date,
+    *,
+    dry: bool,
 ) -> dict[str, Any]:
-    """Consent, derived fields, limits and rules; leaves `violations` and the harmonized tables."""
+    """Consent, derived fields, limits and rules; leaves `violations` and the harmonized tables.
+
+    Unmapped values stop the run; a dry run judges their rows as if they could not be read.
+    """
     load_codelists(connection)
     connection.execute(
         "create temp table violations (table_name varchar, row_id varchar, field varchar, "
@@ -170,6 +179,9 @@ def _judge(
     )
     connection.execute("create temp table run as select $1::date as ingest_date", [ingest_date])
     excluded = _exclude(connection)
+    if not dry:
+        unknown = unmapped_values(connection, mapping)
+        raise_all(MappingError, [one.message for one in unknown])
     derive(connection)
     check_limits(connection, mapping)
     for table in DICTIONARY.tables.values():

@@ -4,6 +4,7 @@ Every finding goes to `violations(table_name, row_id, field, rule, severity, rem
 
     unknown_code not_a_number unknown_unit not_a_date   hard where the field is mandatory, and then
     missing_mandatory                                   the row is rejected
+    unmapped_value     the same, in a dry run alone: it stops every other run
     unreadable_value   soft   a field that is not mandatory could not be read: it becomes empty
     pattern            hard   a mandatory text has not the form that it must have (else unreadable)
     range              hard   beyond what the field or the analyte can be
@@ -35,6 +36,7 @@ __all__ = ["PROBLEMS", "check_limits"]
 # What to do about a text that cannot be read.
 PROBLEMS = {
     "unknown_code": "name the value in the mapping's sheet values, or mend it in the source",
+    "unmapped_value": "name the value in the mapping's sheet values; until then no run is possible",
     "not_a_number": "mend the number in the source, or correct the mapping's decimal sign",
     "unknown_unit": "mend the unit in the source, or declare the unit in the mapping",
     "not_a_date": "mend the date in the source, or correct the mapping's date order",

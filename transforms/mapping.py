@@ -63,15 +63,19 @@ A data manager fills a workbook `mapping/mapping.xlsx` with four sheets, or four
 **values**: what a recode does
     table, field (plain: for all brackets, or bracketed), source (empty: all), source_value,
     target_code (a code of the field's code list; true or false; or `skip`: the source row belongs
-    to another table, no row here, counted as skipped), status, comment. May be left out:
-    predicate (exact | broad | narrow: how the code compares with the value; empty: exact),
-    justification, confidence, author, date
+    to another table, no row here, counted as skipped; or `missing`: the same as an empty cell; or
+    `reject`: a mistake of the source, treated as a text that no rule can read), status, comment.
+    May be left out: predicate (exact | broad | narrow: how the code compares with the
+    value; empty: exact), justification, confidence, author, date
 
 **ignore**: source, column, reason (identifier | free_text | not_needed | derived), comment
 
-`status` is suggested, approved or rejected; a mapping runs only when all is approved. A column
-that no row of fields or ignore uses (as column, unit_column, gate or id_column) blocks the run, so
-that nothing is dropped silently. `load_mapping` raises one MappingError with every problem.
+`status` is suggested, approved or rejected. A mapping runs only when no row is `suggested`; a row
+that is `rejected` counts as not there. A column that no row of fields or ignore uses (as column,
+unit_column, gate, id_column or repeat_key) blocks the run, and so does a text that a recode finds
+in the files and no row of values names, so that nothing is dropped silently. The source_value `*`
+stands for every text that no other row names: `*` with `reject`, say. `load_mapping` raises one
+MappingError with every problem.
 """
 
 import dataclasses
@@ -87,8 +91,12 @@ from transforms.sheets import Row, read_sheets
 
 
 __all__ = [
+    "MISSING",
     "OPTIONAL",
+    "OTHERS",
+    "REJECT",
     "SHEETS",
+    "SKIP",
     "FieldRule",
     "IgnoreRule",
     "Mapping",
@@ -122,6 +130,9 @@ OPTIONAL: MappingType[str, tuple[str, ...]] = {
     "values": ("predicate", "justification", "confidence", "author", "date", "comment"),
     "ignore": ("comment",),
 }
+# What a row of the sheet `values` may say instead of a code, and how it names all other texts.
+SKIP, REJECT, MISSING = "skip", "reject", "missing"
+OTHERS = "*"
 BLANK_WORDS = (
     "space",
     "blank",
@@ -293,7 +304,7 @@ def parse_mapping(folder: Path) -> Mapping:
     sheet has other columns than `SHEETS` says.
     """
     sheets = read_sheets(folder, SHEETS, OPTIONAL)
-    return Mapping(
+    mapping = Mapping(
         sources=tuple(_source(row, place) for row, place in sheets["sources"]),
         fields=tuple(_field(row, place) for row, place in sheets["fields"]),
         values=tuple(_value(row, place) for row, place in sheets["values"]),
@@ -301,6 +312,16 @@ def parse_mapping(folder: Path) -> Mapping:
             IgnoreRule(row["source"], column_name(row["column"]), row["reason"], place)
             for row, place in sheets["ignore"]
         ),
+    )
+    return _without_rejected(mapping)
+
+
+def _without_rejected(mapping: Mapping) -> Mapping:
+    """Leave out the rows that a person refused."""
+    return dataclasses.replace(
+        mapping,
+        fields=tuple(rule for rule in mapping.fields if rule.status != "rejected"),
+        values=tuple(value for value in mapping.values if value.status != "rejected"),
     )
 
 

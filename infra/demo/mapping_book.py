@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from infra.demo.raw import save_workbook
-from transforms.mapping import SHEETS
+from transforms.mapping import OTHERS, REJECT, SHEETS
 
 
 __all__ = ["MappingBook"]
@@ -39,7 +39,12 @@ class MappingBook:
     def recode(
         self, table: str, name: str, source: str, column: str, values: Mapping[str, str]
     ) -> None:
-        """Add a recoded field with its source values (text → code)."""
+        """Add a recoded field with its source values (text → code).
+
+        A sex that the centre's list does not have is an error of the source.
+        """
+        if name == "sex_at_birth":
+            values = {**values, OTHERS: REJECT}
         self.field(table, name, source, column, "recode")
         self.rows["values"].extend(
             {

@@ -71,7 +71,7 @@ def test_an_unknown_code_in_the_mapping(marmor: Marmor, published: Published) ->
 
 
 def test_an_unknown_code_in_the_data(marmor: Marmor, published: Published) -> None:
-    """Rows with a code that no mapping row knows are rejected; too many make the run wait."""
+    """What the mapping says to reject is rejected; too many rejects make the run wait."""
     folder, release = published("leiden")
     path = folder / "mapping" / "values.csv"
     lines = path.read_text("utf-8").splitlines()

@@ -44,8 +44,10 @@ VALUES = """\
 table,field,source,source_value,target_code,status,comment
 person,sex_at_birth,,H,male,approved,
 person,sex_at_birth,,F,female,approved,
+person,sex_at_birth,,*,reject,approved,
 person,consent_reuse,,oui,yes,approved,
 person,consent_reuse,,non,no,approved,
+person,consent_reuse,,*,reject,approved,
 variant,zygosity,,het,heterozygous,approved,
 variant,zygosity,,hom,homozygous,approved,
 complication,status,,oui,present,approved,
@@ -54,6 +56,7 @@ death_followup,vital_status,,vivant,alive,approved,
 death_followup,vital_status,,décédé,dead,approved,
 fracture,bone_site,,fémur,femur_shaft,approved,
 fracture,bone_site,,tibia,tibia,approved,
+fracture,bone_site,,*,reject,approved,
 """
 IGNORE = "source,column,reason,comment\npatients,Nom,identifier,\n"
 

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from tests.integration.transforms.conftest import FIELDS, FRACTURES, LABS, PATIENTS, SOURCES
+from tests.integration.transforms.conftest import FIELDS, FRACTURES, LABS, PATIENTS, SOURCES, VALUES
 from transforms.collect import collect
 from transforms.dictionary import DICTIONARY
 from transforms.dictionary.arrow import schema
@@ -178,6 +178,17 @@ def test_an_unmapped_column_blocks_and_names_it(centre: Centre) -> None:
     batch = collect(site, TODAY)
     with pytest.raises(MappingError, match="source fractures: unmapped column 'Remarque'"):
         harmonize(site, batch.run_id)
+    assert not (site.work / batch.run_id / "harmonization.json").exists()
+
+
+def test_an_unmapped_value_blocks_is_counted_and_never_repeated(centre: Centre) -> None:
+    values = VALUES.replace("fracture,bone_site,,*,reject,approved,\n", "")
+    lines = "1001;01/01/2003;Rotule\n1001;01/01/2004; rotule\n1003;01/01/2003;secret\n"
+    site = centre(fractures=FRACTURES + lines, values=values)
+    batch = collect(site, TODAY)
+    with pytest.raises(MappingError, match=r"1 value in 2 rows .* fracture\.bone_site") as caught:
+        harmonize(site, batch.run_id)
+    assert "rotule" not in str(caught.value).lower()
     assert not (site.work / batch.run_id / "harmonization.json").exists()
 
 

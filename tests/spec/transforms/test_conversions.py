@@ -41,6 +41,11 @@ VALUES = (
     ValueRule("person", "sex_at_birth", "s", "V", "female"),
     ValueRule("person", "is_proband", "s", "ja", "true"),
     ValueRule("variant", "acmg_class", "s", "Klasse 5", "5"),
+    ValueRule("fracture", "bone_site", "", "Femur", "femur_shaft"),
+    ValueRule("fracture", "bone_site", "", "unklar", "missing"),
+    ValueRule("fracture", "bone_site", "s", "*", "reject"),
+    ValueRule("fracture", "laterality", "s", "re", "right"),
+    ValueRule("fracture", "laterality", "s", "*", "unknown"),
     ValueRule("lab_measurement", "analyte", "s", "Kreatinin", "creatinine"),
     ValueRule("lab_measurement", "analyte", "s", "Gewicht", "skip"),
 )
@@ -172,15 +177,23 @@ def test_the_columns_say_which_part_is_the_year_whatever_the_order(order: str) -
     assert found == [datetime.date(2005, 3, 12)]
 
 
-def test_recode_looks_up_trimmed_text_of_any_case_and_refuses_what_is_not_there() -> None:
+def test_recode_looks_up_trimmed_text_of_any_case_and_names_what_is_not_there() -> None:
     sex = rule("person.sex_at_birth", "recode")
     assert read(sex, ("M",), (" v ",), ("X",), (None,)) == [
-        "male", "female", "<unknown_code>", None,
+        "male", "female", "<unmapped_value>", None,
     ]  # fmt: skip
     assert read(rule("person.is_proband", "recode"), ("Ja",), ("nee",)) == [
-        True, "<unknown_code>",
+        True, "<unmapped_value>",
     ]  # fmt: skip
     assert read(rule("variant.acmg_class", "recode"), ("klasse 5",)) == [5]
+
+
+def test_a_row_for_all_other_texts_says_what_they_are_and_leaves_empty_cells_alone() -> None:
+    site = rule("fracture.bone_site", "recode")
+    texts = [("Femur",), ("Elle",), ("unklar",), (None,)]
+    assert read(site, *texts) == ["femur_shaft", "<unknown_code>", None, None]
+    side = rule("fracture.laterality", "recode")
+    assert read(side, ("re",), ("?",), (None,)) == ["right", "unknown", None]
 
 
 def test_a_skipped_value_is_neither_a_code_nor_a_problem() -> None:
