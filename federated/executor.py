@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from federated import sandbox
+from transforms import sandbox
 
 
 __all__ = ["Executor", "ExecutorError", "Limits", "main"]

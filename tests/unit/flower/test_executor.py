@@ -54,7 +54,7 @@ def test_it_is_another_process_without_network_or_environment(executor: Executor
 WALLED = """\
 import os, socket, sys
 from pathlib import Path
-from federated import sandbox
+from transforms import sandbox
 
 folder = Path(sys.argv[1])
 network = sandbox.leave_network()

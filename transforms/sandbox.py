@@ -1,4 +1,4 @@
-"""What the executor gives up before it sees a row: network, keys, files, growth.
+"""What a process gives up before it sees what may be hostile: network, keys, files, growth.
 
 All of it is asked of the Linux kernel and needs no privilege: a network namespace of its own, the
 file rules of Landlock (since Linux 5.13), resource limits. A kernel that lacks one of the first
@@ -17,7 +17,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 
-__all__ = ["Walls", "grant_cpu", "leave_network", "limit_growth", "only_read", "tie_to"]
+__all__ = [
+    "Walls",
+    "grant_cpu",
+    "leave_network",
+    "limit_data",
+    "limit_growth",
+    "only_read",
+    "tie_to",
+]
 
 _SET_PDEATHSIG, _SET_NO_NEW_PRIVS = 1, 38
 _NEWUSER, _NEWNET = 0x10000000, 0x40000000
@@ -55,8 +63,8 @@ def tie_to(parent: int) -> None:
         sys.exit()
 
 
-def only_read(folders: Iterable[Path]) -> bool:
-    """Forbid every file but reading below `folders`; return whether the kernel can.
+def only_read(folders: Iterable[Path], write: Iterable[Path] = ()) -> bool:
+    """Forbid every file but reading below `folders` and all below `write`; return if it was done.
 
     It holds for this process for good, whatever the user may otherwise read: keys are not there.
     """
@@ -65,9 +73,11 @@ def only_read(folders: Iterable[Path]) -> bool:
     if ruleset < 0:
         return False
     try:
-        return all(_allow(ruleset, path) for path in folders if path.exists()) and (
-            _libc.syscall(_RESTRICT_SELF, ruleset, 0) == 0
-        )
+        allowed = [
+            *(_allow(ruleset, path, _READ_FILE | _READ_DIR) for path in folders if path.exists()),
+            *(_allow(ruleset, path, _ALL_FILE_RIGHTS) for path in write),
+        ]
+        return all(allowed) and _libc.syscall(_RESTRICT_SELF, ruleset, 0) == 0
     finally:
         os.close(ruleset)
 
@@ -86,6 +96,18 @@ def limit_growth(memory: int) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
 
 
+def limit_data(memory: int, file_bytes: int) -> None:
+    """Forbid more than `memory` bytes of own data, larger files, more than 256 open descriptors.
+
+    Data are what a process may write to and shares with nobody: unlike address space, they do not
+    count what libraries reserve and never touch.
+    """
+    resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
+
+
 def grant_cpu(seconds: int) -> None:
     """Allow `seconds` more of CPU time than used so far: a warm process must not run dry."""
     used = resource.getrusage(resource.RUSAGE_SELF)
@@ -93,11 +115,11 @@ def grant_cpu(seconds: int) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (soft, resource.RLIM_INFINITY))
 
 
-def _allow(ruleset: int, folder: Path) -> bool:
-    """Allow reading below `folder`."""
+def _allow(ruleset: int, folder: Path, rights: int) -> bool:
+    """Allow what `rights` say below `folder`."""
     descriptor = os.open(folder, os.O_PATH | os.O_CLOEXEC)
     try:
-        rule = struct.pack("=Qi", _READ_FILE | _READ_DIR, descriptor)
+        rule = struct.pack("=Qi", rights, descriptor)
         return bool(_libc.syscall(_ADD_RULE, ruleset, 1, rule, 0) == 0)
     finally:
         os.close(descriptor)
