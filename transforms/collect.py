@@ -20,6 +20,7 @@ from transforms.durable import write_json
 from transforms.errors import SourceError
 from transforms.mapping_check import load_mapping
 from transforms.site import Site, current_release
+from transforms.tombstones import withdrawn_digest
 
 
 __all__ = ["Batch", "code_version", "collect", "inbox_files", "inputs", "load_batch"]
@@ -29,8 +30,8 @@ __all__ = ["Batch", "code_version", "collect", "inbox_files", "inputs", "load_ba
 class Batch:
     """One run's inputs: their fingerprint and the day after which nothing can have happened.
 
-    `files` are SHA-256 digests in order. `new` is False when the current release came from this
-    very run.
+    `files` are SHA-256 digests in order, `withdrawn_sha256` is the digest of all tombstones. `new`
+    is False when the current release came from this very run.
     """
 
     run_id: str
@@ -38,6 +39,7 @@ class Batch:
     mapping_sha256: str
     dictionary_version: str
     code_version: str
+    withdrawn_sha256: str
     ingest_date: datetime.date
     new: bool
 
@@ -72,6 +74,7 @@ def load_batch(site: Site, run_id: str) -> Batch:
         mapping_sha256=data["mapping_sha256"],
         dictionary_version=data["dictionary_version"],
         code_version=data["code_version"],
+        withdrawn_sha256=data.get("withdrawn_sha256", ""),
         ingest_date=datetime.date.fromisoformat(data["ingest_date"]),
         new=_released_run(site) != run_id,
     )
@@ -87,6 +90,7 @@ def inputs(site: Site) -> dict[str, Any]:
         "mapping_sha256": load_mapping(site.mapping).digest,
         "dictionary_version": DICTIONARY.version,
         "code_version": code_version(),
+        "withdrawn_sha256": withdrawn_digest(site),
     }
 
 

@@ -7,39 +7,69 @@
 A crash at any point leaves the last good release current; what it left in `.staging` is swept by
 the next publication. One publisher at a time holds a lock that dies with its process. A release's
 id is a digest of its files and of what they were made from, so that the same run published twice is
-one release. Nobody changes a release: `verify` compares every byte with the manifest.
+one release. Nobody changes a release: `verify` compares every byte with the manifest. Folders can
+be entered by the site's own user alone, files are read-only.
 """
 
 import fcntl
 import hashlib
-import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pyarrow.parquet as pq
 
+from transforms import audit
 from transforms.codelists import load_codelists
-from transforms.collect import load_batch
+from transforms.collect import Batch, load_batch
 from transforms.dictionary import DICTIONARY
 from transforms.dictionary.arrow import schema
-from transforms.durable import fsync_file, fsync_folder, write_json, write_parquet, write_text
+from transforms.durable import (
+    fsync_file,
+    fsync_folder,
+    private_folder,
+    remove,
+    write_json,
+    write_parquet,
+    write_text,
+)
 from transforms.errors import ReleaseError
+from transforms.hold import LEAST_CHANGED, Hold, is_held
+from transforms.manifest import (
+    MANIFEST,
+    read_manifest,
+    release_name,
+    seal_digest,
+    sealed_manifest,
+)
 from transforms.outcome import DONE
 from transforms.site import Site, current_release
 from transforms.sql import identifier
+from transforms.tombstones import withdrawn_digest
 
 
-__all__ = ["MANIFEST", "current_rows", "publish", "releases", "verify"]
+__all__ = [
+    "MANIFEST",
+    "current_rows",
+    "discard",
+    "install",
+    "publish",
+    "publishing",
+    "releases",
+    "stage",
+    "verify",
+]
 
-MANIFEST = "MANIFEST.json"
-# What a release's id does not depend on: who accepted it, and after which release it came.
-BESIDES = ("release", "decision", "validation_sha256", "parent", "sequence", "seal_sha256")
-NEEDED = {"files", "sequence", "run_id", "seal_sha256"}
+# Where a rename or a lock is known or suspected not to be what it is on a local disk.
+REMOTE = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "fuse.sshfs", "fuse.s3fs"}
+
+FillTable = Callable[[str, Path], None]
+"""Writes the table of that name to that file."""
 
 
 def publish(site: Site, run_id: str, decision: Mapping[str, Any], validation_sha256: str) -> str:
@@ -47,41 +77,98 @@ def publish(site: Site, run_id: str, decision: Mapping[str, Any], validation_sha
 
     `decision` (who accepted it, when, why) and the hash of the validation that it was taken on go
     into the manifest. Publishing a run that was published before makes that release current again.
-    Raises ReleaseError when the run is not harmonized to its end, or the disk is full or read-only.
+    Raises ReleaseError when the run is not harmonized to its end, when a patient withdrew since it
+    was collected, or when the disk is full, read-only or not a local one.
     """
     if not (site.work / run_id / DONE).is_file():
         raise ReleaseError(f"{site.id}: run {run_id} is not harmonized; run harmonize first")
+    with publishing(site) as staging:
+        batch = load_batch(site, run_id)
+        if batch.withdrawn_sha256 != withdrawn_digest(site):
+            raise ReleaseError(
+                f"{site.id}: a patient withdrew since run {run_id} was collected; run collect "
+                "again, the new run leaves that patient out"
+            )
+        tables = site.work / run_id / "tables"
+        stage(staging, lambda name, path: _copy(tables / f"{name}.parquet", path))
+        beside = {
+            "decision": dict(decision),
+            "validation_sha256": validation_sha256,
+            "hold": _carried(site, staging),
+        }
+        return install(site, staging, _made_from(site, batch), beside)
+
+
+@contextmanager
+def publishing(site: Site) -> Iterator[Path]:
+    """Be the only publisher of a site; give the empty folder in which to stage a release.
+
+    What a crash left behind is swept before. Raises ReleaseError instead of any OSError.
+    """
     try:
-        return _publish(site, run_id, decision, validation_sha256)
+        private_folder(site.releases)
+        site.releases.chmod(0o700)
+        with _only_publisher(site):
+            staging = _sweep(site)
+            _refuse_remote(site, staging)
+            yield staging
     except OSError as error:
         raise ReleaseError(
-            f"{site.releases}: cannot be written ({error.strerror}); make room or mend the "
-            "folder's permissions and publish again; the release before stays current"
+            f"{error.filename or site.releases}: cannot be written ({error.strerror}); make room "
+            f"or mend the folder's permissions and try again; {_still(site)}"
         ) from None
 
 
-def _publish(site: Site, run_id: str, decision: Mapping[str, Any], validation_sha256: str) -> str:
-    """Stage, seal and rename under the publisher's lock; return the release id."""
-    site.releases.mkdir(exist_ok=True)
-    with _only_publisher(site):
-        staging = _sweep(site) / run_id
-        _stage_tables(site, run_id, staging)
-        _stage_views(staging)
-        manifest = _manifest(site, run_id, staging)
-        release_id = manifest["release"]
-        target = site.releases / release_id
-        if target.exists():
-            shutil.rmtree(staging)
-            verify(site, release_id)
-        else:
-            manifest |= {"decision": dict(decision), "validation_sha256": validation_sha256}
-            manifest |= _parent(site)
-            manifest["seal_sha256"] = _seal_digest(manifest)
-            _seal(staging, manifest)
-            os.rename(staging, target)
-            fsync_folder(site.releases)
-        write_text(site.current, release_id)
-    return str(release_id)
+def stage(staging: Path, fill: FillTable) -> None:
+    """Write all tables with `fill` and compute the analysis views from them."""
+    for part in ("tables", "views"):
+        (staging / part).mkdir(mode=0o700)
+    for name in DICTIONARY.tables:
+        fill(name, staging / "tables" / f"{name}.parquet")
+    _stage_views(staging)
+
+
+def install(
+    site: Site, staging: Path, made_from: Mapping[str, Any], beside: Mapping[str, Any]
+) -> str:
+    """Seal what is staged, put it among the releases and make it current; return its id.
+
+    `made_from` decides, with the content, on the id; `beside` (decision, validation_sha256, hold)
+    does not. A release of that id that is there already is verified and kept.
+    """
+    manifest = {**made_from, "files": _described(staging)}
+    name = release_name(manifest)
+    target = site.releases / name
+    if target.exists():
+        verify(site, name)
+        remove(staging)
+    else:
+        manifest |= {"release": name, **beside, **_parent(site)}
+        manifest["published"] = datetime.now(UTC).isoformat(timespec="seconds")
+        manifest["seal_sha256"] = seal_digest(manifest)
+        _seal(staging, manifest)
+        os.rename(staging, target)
+        fsync_folder(site.releases)
+    if current_release(site) != name:
+        # Noted before it is current: nothing is ever read that stands in no audit.
+        audit.note(site, "published", {"release": name, "run": manifest["run_id"]} | _by(beside))
+        write_text(site.current, name)
+    return name
+
+
+def discard(site: Site, name: str) -> None:
+    """Take a release away: it is gone at once, its bytes a moment later.
+
+    To be called within `publishing`. The current release is never taken away.
+    """
+    if name == current_release(site):
+        raise ReleaseError(f"{site.id}: {name} is the current release and stays")
+    gone = site.releases / f".gone-{name}"
+    remove(gone)
+    os.rename(site.releases / name, gone)
+    fsync_folder(site.releases)
+    remove(gone)
+    fsync_folder(site.releases)
 
 
 def verify(site: Site, release_id: str | None = None) -> Mapping[str, Any]:
@@ -94,7 +181,7 @@ def verify(site: Site, release_id: str | None = None) -> Mapping[str, Any]:
     if name is None:
         raise ReleaseError(f"{site.id}: there is no release yet; run the site's pipeline first")
     folder = site.releases / name
-    manifest = _read_manifest(site, folder)
+    manifest = read_manifest(folder)
     entries = [path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()]
     links = {path.relative_to(folder).as_posix() for path in entries if path.is_symlink()}
     found = {path.relative_to(folder).as_posix() for path in entries}
@@ -106,7 +193,7 @@ def verify(site: Site, release_id: str | None = None) -> Mapping[str, Any]:
         for path in sorted(known & found - {MANIFEST})
         if _sha256(folder / path) != manifest["files"][path]["sha256"]
     ]
-    if (_release_id(manifest), _seal_digest(manifest)) != (name, manifest["seal_sha256"]):
+    if (release_name(manifest), seal_digest(manifest)) != (name, manifest["seal_sha256"]):
         problems.append(f"{folder / MANIFEST}: was changed after publication")
     if problems:
         remedy = "restore the release from the site's backup, or publish the run again"
@@ -117,7 +204,7 @@ def verify(site: Site, release_id: str | None = None) -> Mapping[str, Any]:
 def releases(site: Site) -> tuple[str, ...]:
     """Return the ids of all releases, in the order of publication."""
     folders = [path.parent for path in site.releases.glob(f"rel-*/{MANIFEST}")]
-    ordered = sorted((_read_manifest(site, folder)["sequence"], folder.name) for folder in folders)
+    ordered = sorted((read_manifest(folder)["sequence"], folder.name) for folder in folders)
     return tuple(name for _, name in ordered)
 
 
@@ -126,7 +213,7 @@ def current_rows(site: Site) -> Mapping[str, int]:
     current = current_release(site)
     if current is None:
         return {}
-    files = _read_manifest(site, site.releases / current)["files"]
+    files = sealed_manifest(site.releases / current)["files"]
     return {name: files[f"tables/{name}.parquet"]["rows"] for name in DICTIONARY.tables
             if f"tables/{name}.parquet" in files}  # fmt: skip
 
@@ -143,26 +230,63 @@ def _only_publisher(site: Site) -> Iterator[None]:
 
 
 def _sweep(site: Site) -> Path:
-    """Remove what a crash left behind; return the empty staging folder."""
+    """Remove what a crash left behind; return a new empty folder to stage in."""
     staging = site.releases / ".staging"
-    shutil.rmtree(staging, ignore_errors=True)
+    remove(staging)
+    for gone in site.releases.glob(".gone-*"):
+        remove(gone)
     for draft in site.folder.glob(f".{site.current.name}.*"):
         draft.unlink(missing_ok=True)
-    staging.mkdir()
-    return staging
+    draft = staging / "release"
+    staging.mkdir(mode=0o700)
+    draft.mkdir(mode=0o700)
+    return draft
 
 
-def _stage_tables(site: Site, run_id: str, staging: Path) -> None:
-    """Copy the run's tables."""
-    (staging / "tables").mkdir(parents=True)
-    for name in DICTIONARY.tables:
-        file = f"tables/{name}.parquet"
-        shutil.copyfile(site.work / run_id / file, staging / file)
+def _refuse_remote(site: Site, staging: Path) -> None:
+    """Raise ReleaseError where a rename might not be at once, or a lock not seen by others."""
+    if staging.stat().st_dev != site.releases.stat().st_dev:
+        raise ReleaseError(
+            f"{staging}: is on another disk than {site.releases}, so that a release could not "
+            "appear at once; unmount it"
+        )
+    kind = _file_system(site.releases)
+    if kind in REMOTE:
+        raise ReleaseError(
+            f"{site.releases}: is on {kind}, where renames and locks were never tested; put the "
+            "site's folder on a local disk, and copy releases from there"
+        )
+
+
+def _file_system(path: Path) -> str:
+    """Return the kind of file system that `path` is on, as the kernel calls it."""
+    mounts = Path("/proc/self/mountinfo")
+    if not mounts.is_file():
+        return "unknown"
+    found = ("", "unknown")
+    for line in mounts.read_text(encoding="utf-8", errors="replace").splitlines():
+        fields = line.split()
+        place, kind = fields[4].replace("\\040", " "), fields[fields.index("-") + 1]
+        if path.resolve().is_relative_to(place) and len(place) >= len(found[0]):
+            found = (place, kind)
+    return found[1]
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a table's bytes; OSError names the file that could not be written."""
+    try:
+        shutil.copyfile(source, target)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(target)) from None
+
+
+def _still(site: Site) -> str:
+    """Say which release is in force after a failure."""
+    return "the release before stays current" if site.current.exists() else "there is none yet"
 
 
 def _stage_views(staging: Path) -> None:
     """Compute the analysis views from the staged tables, rows in a fixed order."""
-    (staging / "views").mkdir()
     with duckdb.connect() as connection:
         load_codelists(connection)
         for name in DICTIONARY.tables:
@@ -174,24 +298,29 @@ def _stage_views(staging: Path) -> None:
             write_parquet(table, staging / "views" / f"{name}.parquet")
 
 
-def _manifest(site: Site, run_id: str, staging: Path) -> dict[str, Any]:
-    """Return the manifest as far as the release's id depends on it, and the id."""
-    batch = load_batch(site, run_id)
-    paths = sorted(path for path in staging.rglob("*.parquet"))
-    manifest: dict[str, Any] = {
+def _made_from(site: Site, batch: Batch) -> dict[str, Any]:
+    """Return what a release of this run says about its making, as far as its id depends on it."""
+    return {
         "site": site.id,
-        "run_id": run_id,
+        "run_id": batch.run_id,
         "dictionary_version": batch.dictionary_version,
         "code_version": batch.code_version,
         "mapping_sha256": batch.mapping_sha256,
         "inputs_sha256": list(batch.files),
+        "withdrawn_sha256": batch.withdrawn_sha256,
         "ingest_date": batch.ingest_date.isoformat(),
-        "files": {path.relative_to(staging).as_posix(): _described(path) for path in paths},
     }
-    return {**manifest, "release": _release_id(manifest)}
 
 
-def _described(path: Path) -> dict[str, Any]:
+def _described(staging: Path) -> dict[str, Any]:
+    """Return what the manifest says of each Parquet file."""
+    return {
+        path.relative_to(staging).as_posix(): _description(path)
+        for path in sorted(staging.rglob("*.parquet"))
+    }
+
+
+def _description(path: Path) -> dict[str, Any]:
     """Return what the manifest says of one Parquet file."""
     metadata = pq.read_metadata(path)
     arrow = metadata.schema.to_arrow_schema()
@@ -203,31 +332,48 @@ def _described(path: Path) -> dict[str, Any]:
     }
 
 
-def _release_id(manifest: Mapping[str, Any]) -> str:
-    """Return the id that follows from the content and from what it was made from."""
-    content = {key: value for key, value in manifest.items() if key not in BESIDES}
-    return f"rel-{_digest(content)[:12]}"
-
-
-def _seal_digest(manifest: Mapping[str, Any]) -> str:
-    """Return the digest of everything in a manifest but this digest: decision and parent too."""
-    return _digest({key: value for key, value in manifest.items() if key != "seal_sha256"})
-
-
-def _digest(content: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of plain data in canonical form."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
 def _parent(site: Site) -> dict[str, Any]:
     """Return which release came before: its id and manifest's hash, and the next number."""
     current = current_release(site)
-    numbers = [_read_manifest(site, site.releases / name)["sequence"] for name in releases(site)]
+    numbers = [read_manifest(site.releases / name)["sequence"] for name in releases(site)]
     sequence = max(numbers, default=0) + 1
     if current is None:
         return {"parent": None, "sequence": sequence}
     digest = _sha256(site.releases / current / MANIFEST)
     return {"parent": {"release": current, "manifest_sha256": digest}, "sequence": sequence}
+
+
+def _carried(site: Site, staging: Path) -> Hold | None:
+    """Return the pause after a withdrawal that what is staged inherits; None when it is over."""
+    current = current_release(site)
+    hold: Hold | None = sealed_manifest(site.releases / current).get("hold") if current else None
+    if hold is None or not is_held(hold, datetime.now(UTC).date()):
+        return None
+    base = site.releases / hold["base"] / "views" / "person.parquet"
+    if base.is_file() and _changed(base, staging / "views" / "person.parquet") >= LEAST_CHANGED:
+        return None
+    return hold
+
+
+def _changed(one: Path, other: Path) -> int:
+    """Return how many persons two views of persons differ by, in what a question can reach."""
+    with duckdb.connect() as connection:
+        for name, path in (("one", one), ("other", other)):
+            connection.read_parquet(str(path)).create_view(name)
+        shared = set(pq.read_schema(one).names) & set(pq.read_schema(other).names)
+        columns = ", ".join(map(identifier, sorted(shared)))
+        ((added, removed),) = connection.execute(
+            f"select (select count(*) from (select {columns} from other except all "
+            f"select {columns} from one)), (select count(*) from (select {columns} from one "
+            f"except all select {columns} from other))"
+        ).fetchall()
+    return max(int(added), int(removed))
+
+
+def _by(beside: Mapping[str, Any]) -> dict[str, Any]:
+    """Return who accepted a release, as far as somebody did."""
+    who = beside.get("decision", {}).get("who")
+    return {"by": who} if who else {}
 
 
 def _seal(staging: Path, manifest: Mapping[str, Any]) -> None:
@@ -239,24 +385,6 @@ def _seal(staging: Path, manifest: Mapping[str, Any]) -> None:
         fsync_folder(staging / folder)
     write_json(staging / MANIFEST, manifest)
     (staging / MANIFEST).chmod(0o444)
-
-
-def _read_manifest(site: Site, folder: Path) -> dict[str, Any]:
-    """Read a release's manifest; raise ReleaseError when it is not there or not one."""
-    path = folder / MANIFEST
-    if not path.is_file():
-        raise ReleaseError(
-            f"{site.id}: there is no release {folder.name}; see `marmor site releases {site.id}`"
-        )
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        manifest = None
-    if not isinstance(manifest, dict) or not set(manifest) >= NEEDED:
-        raise ReleaseError(
-            f"{path}: was changed after publication; restore it from the site's backup"
-        )
-    return manifest
 
 
 def _sha256(path: Path) -> str:

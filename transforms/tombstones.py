@@ -1,0 +1,109 @@
+"""Who has withdrawn: a keyed hash per person, kept for ever so that nobody comes back.
+
+    withdrawn/tombstones.jsonl    {"tombstone": "W…", "event": "begun" | "completed", "time": …}
+
+A tombstone is the pseudonym, hashed once more under the site's key (`pseudonym('W', person_id)`):
+without the key nobody can test whether it belongs to a known person, and no release holds it. A
+withdrawal that was begun and not completed was interrupted: what is left to purge is purged by the
+next command (`transforms.withdrawal.resume`). Lines are only ever appended, each is on the disk
+before anything else happens.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from transforms.durable import append_line, private_folder
+from transforms.errors import ReleaseError
+from transforms.pseudonyms import pseudonym, site_key
+from transforms.site import Site
+
+
+__all__ = [
+    "PREFIX",
+    "is_withdrawn",
+    "pending",
+    "record",
+    "tombstone",
+    "tombstones",
+    "withdrawn_digest",
+]
+
+PREFIX = "W"
+EVENTS = ("begun", "completed")
+
+
+def tombstone(site: Site, person_id: str) -> str:
+    """Return the tombstone of a pseudonym."""
+    return pseudonym(site_key(site.keys), PREFIX, person_id)
+
+
+def tombstones(site: Site) -> frozenset[str]:
+    """Return the tombstones of all who withdrew. Raises ReleaseError when a line is spoilt."""
+    return frozenset(entry["tombstone"] for entry in _entries(_path(site)))
+
+
+def pending(site: Site) -> frozenset[str]:
+    """Return the tombstones whose withdrawal was begun and not completed."""
+    last = {entry["tombstone"]: entry["event"] for entry in _entries(_path(site))}
+    return frozenset(name for name, event in last.items() if event == "begun")
+
+
+def is_withdrawn(site: Site, persons: Iterable[str]) -> bool:
+    """Return whether any of these pseudonyms has a tombstone."""
+    known = tombstones(site)
+    if not known:
+        return False
+    key = site_key(site.keys)
+    return any(pseudonym(key, PREFIX, person) in known for person in persons)
+
+
+def withdrawn_digest(site: Site) -> str:
+    """Return the SHA-256 over all tombstones: a run or release says with it who it left out."""
+    return hashlib.sha256("\n".join(sorted(tombstones(site))).encode()).hexdigest()
+
+
+def record(site: Site, name: str, event: Literal["begun", "completed"]) -> None:
+    """Append what happened to a tombstone; return when it is on the disk."""
+    path = _path(site)
+    private_folder(path.parent)
+    _mend(path)
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    append_line(path, json.dumps({"event": event, "time": now, "tombstone": name}, sort_keys=True))
+
+
+def _path(site: Site) -> Path:
+    """Return where a site keeps its tombstones."""
+    return site.folder / "withdrawn" / "tombstones.jsonl"
+
+
+def _mend(path: Path) -> None:
+    """Take away a last line that a crash cut off: it was never acknowledged."""
+    if path.exists():
+        data = path.read_bytes()
+        whole = data.rfind(b"\n") + 1
+        if whole < len(data):
+            with path.open("r+b") as file:
+                file.truncate(whole)
+
+
+def _entries(path: Path) -> Iterator[dict[str, str]]:
+    """Yield the lines that are whole; only the last one may be cut off."""
+    if not path.exists():
+        return
+    *lines, _cut_off = path.read_bytes().split(b"\n")
+    for number, line in enumerate(lines, start=1):
+        try:
+            entry = json.loads(line)
+            known = isinstance(entry["tombstone"], str) and entry["event"] in EVENTS
+        except (ValueError, KeyError, TypeError):
+            known = False
+        if not known:
+            raise ReleaseError(
+                f"{path}, line {number}: was changed; restore the file from the site's newest "
+                "backup, because without it those who withdrew would come back"
+            )
+        yield entry
