@@ -14,6 +14,7 @@ from collections.abc import Callable
 from collections.abc import Mapping as MappingType
 from dataclasses import dataclass
 
+from transforms.codings import coded_words, systems_of
 from transforms.dictionary import DICTIONARY, Dictionary, Field, Table
 from transforms.mapping import (
     MISSING,
@@ -120,9 +121,22 @@ class _Job:
         """The quoted name of the column that holds the text looked at."""
         return identifier(self.said("raw"))
 
+    @property
+    def systems(self) -> tuple[str, ...]:
+        """The code systems in which a recode looks a text up."""
+        return systems_of(self.rule.options.get("system", ""))
+
     def first(self) -> dict[str, str]:
-        """Return the raw column: the first of the rule's columns that holds something."""
+        """Return the raw column: the first of the rule's columns that holds something.
+
+        Where each column holds codes of a system of its own, a bare code gets that system's name.
+        """
         texts = [text_sql(column, self.source, self.parameters) for column in self.rule.columns]
+        if 1 < len(self.systems) == len(texts):
+            texts = [
+                f"case when regexp_matches({text}, '[:_]') then {text} else '{name}:' || {text} end"
+                for name, text in zip(self.systems, texts, strict=True)
+            ]
         return {self.said("raw"): f"coalesce({', '.join([*texts, 'null'])})"}
 
     def said(self, besides: str) -> str:
@@ -184,8 +198,12 @@ def _copy(job: _Job) -> Conversion:
 
 
 def _recode(job: _Job) -> Conversion:
-    """Look the text up in the sheet `values`; a text that no row names stops the run."""
-    words = job.mapping.codes(job.rule)
+    """Look the text up in the sheet `values`; a text that no row names stops the run.
+
+    With `system=` the codes that the dictionary equates with those of public systems come first.
+    """
+    known = coded_words(job.field, job.systems, job.dictionary)
+    words = {**known, **job.mapping.codes(job.rule)}
     return _looked_up(job, words, "unmapped_value", words.pop(OTHERS, None))
 
 
@@ -297,17 +315,42 @@ def _joined(job: _Job) -> dict[str, str]:
 def _age_to_date(job: _Job) -> Conversion:
     """An age in years in `<field>:age`; the date follows once the person's birth date is known."""
     unit = normal(job.rule.unit or "a")
+    date = "null::date"
     if unit == AGE_DURATION:
         age = duration_sql(job.raw)
+        date = date_sql(job.raw, "YMD")
     else:
         years = job.dictionary.tables["fracture"].field("age_at_fracture_y")
         age = f"({amount_sql(job.raw, job.source.decimal)}) * {field_factors(years)[unit]!r}"
     known = f"case when {job.raw} is not null then 'age_only' end"
     # a birth date plus more than this may lie beyond what a date can be, and end the whole run
     age = f"case when abs({age}) <= {MAX_AGE} then {age} end"
-    read = {job.said("age"): age, job.said("precision"): known}
-    problem = job.unread(job.said("age"), "not_a_number")
-    return Conversion(job.rule.field, job.first(), "null::date", problem, read)
+    event = identifier(job.said("event"))
+    read = {
+        job.said("age"): age,
+        job.said("event"): date,
+        job.said("precision"): f"case when {date} is not null then {precision_sql(job.raw)} "
+        f"else {known} end",
+    }
+    problem = (
+        f"case when {job.raw} is not null and {identifier(job.said('age'))} is null "
+        f"and {event} is null then 'not_a_number' end"
+    )
+    return Conversion(job.rule.field, job.first(), event, problem, read)
+
+
+def _date_to_age(job: _Job) -> Conversion:
+    """The date of the event in `<field>:event`; the age follows once the birth date is known."""
+    event = date_sql(job.raw, job.source.date_order)
+    value = "null::double"
+    if normal(job.rule.unit) == AGE_DURATION:
+        value = duration_sql(job.raw)
+    problem = (
+        f"case when {job.raw} is not null and {identifier(job.said('event'))} is null "
+        f"and {identifier(job.rule.field)} is null then 'not_a_date' end"
+    )
+    read = {job.said("event"): event}
+    return Conversion(job.rule.field, job.first(), value, problem, read)
 
 
 def _checkbox(job: _Job) -> Conversion:
@@ -344,5 +387,6 @@ _RULES: MappingType[str, Callable[[_Job], Conversion]] = {
     "number": _number,
     "date": _date,
     "age_to_date": _age_to_date,
+    "date_to_age": _date_to_age,
     "checkbox": _checkbox,
 }

@@ -40,6 +40,8 @@ def derive(connection: duckdb.DuckDBPyConnection, dictionary: Dictionary = DICTI
         for field in table.fields:
             if field.type == "date" and field.name != "birth_date":
                 _date_from_age(connection, table, field)
+            if field.type == "number" and field.unit == "a":
+                _age_from_date(connection, table, field)
         for field in table.fields:
             if field.derived is not None:
                 _derived(connection, table, field)
@@ -56,12 +58,28 @@ def _persons(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def _date_from_age(connection: duckdb.DuckDBPyConnection, table: Table, field: Field) -> None:
-    """Turn ages at an event into dates, to the nearest day."""
+    """Turn ages at an event into dates: whole months by the calendar, the rest in days.
+
+    A child of three months, born on 12 January, is so old on 12 April.
+    """
     age = column(field.name, "age")
+    months = f"floor(round({age} * 12, 6))"
+    rest = f"round(({age} * 12 - {months}) * $1 / 12)::integer"
+    connection.execute(
+        f"update {qualified(SCHEMA, table.name)} as staged set {identifier(field.name)} = "
+        f"(births.birth_date + to_months({months}::integer))::date + {rest} "
+        f"from births where births.person_id = staged.person_id and {age} is not null",
+        [DAYS_PER_YEAR],
+    )
+
+
+def _age_from_date(connection: duckdb.DuckDBPyConnection, table: Table, field: Field) -> None:
+    """Turn dates of an event into ages, where the rule was `date_to_age`."""
+    event = column(field.name, "event")
     connection.execute(
         f"update {qualified(SCHEMA, table.name)} as staged "
-        f"set {identifier(field.name)} = births.birth_date + round({age} * $1)::integer "
-        f"from births where births.person_id = staged.person_id and {age} is not null",
+        f"set {identifier(field.name)} = date_diff('day', births.birth_date, {event}) / $1 "
+        f"from births where births.person_id = staged.person_id and {event} is not null",
         [DAYS_PER_YEAR],
     )
 

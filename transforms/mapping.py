@@ -32,7 +32,10 @@ A data manager fills a workbook `mapping/mapping.xlsx` with four sheets, or four
     copy          the text as it stands. For a code: it must be a code of the code list, for an
                   integer or boolean (true/false, 1/0) it must read as one
     recode        look the text up in the sheet `values` (upper or lower case and outer blanks do
-                  not matter). For code, boolean, integer and string fields
+                  not matter). For code, boolean, integer and string fields. arg
+                  `system=orpha,omim,mondo` looks the text up in the dictionary's own codings
+                  first (`transforms.codings`: `ORPHA:53`, or `53` where one system is named, or
+                  one for each of the columns)
     number        a number, read with the source's decimal sign; blanks and the other sign are
                   thousands separators where they group three digits, otherwise `22.1` and `1,54`
                   read as written. `<0,5` is kept as comparator and limit where the table has a
@@ -51,7 +54,10 @@ A data manager fills a workbook `mapping/mapping.xlsx` with four sheets, or four
                   Checked is present/yes/true. Not checked is excluded/no/false when the gate says
                   the form was filled in (1 or 2), otherwise unknown (a boolean: no value)
     age_to_date   an age at the event (`unit` as for ages, default `a`): the person's birth date
-                  plus that age, flagged `partial_date`. For dates other than birth_date
+                  plus that age, whole months by the calendar, flagged `partial_date`. With unit
+                  `iso8601` an ISO date stands for itself. For dates other than birth_date
+    date_to_age   the date of the event, for ages (onset_age_y): the years from the person's birth
+                  date to it. With unit `iso8601` an age such as `P3Y6M` stands for itself
     not_collected the site does not have it; says so in the coverage. `column` is empty, `source`
                   may be empty (all sources of that table)
 

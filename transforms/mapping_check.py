@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Mapping as MappingType
 from pathlib import Path
 
+from transforms.codings import known_systems, systems_of
 from transforms.dictionary import DICTIONARY, Dictionary, Field, Table
 from transforms.dictionary.entry import made_here
 from transforms.errors import MappingError, raise_all
@@ -45,9 +46,11 @@ RULES: MappingType[str, tuple[str, ...]] = {
     "const": ("string", "code", "integer", "boolean", "number", "date"),
     "checkbox": ("code", "boolean"),
     "age_to_date": ("date",),
+    "date_to_age": ("number",),
     "not_collected": ("string", "code", "codes", "integer", "boolean", "number", "date"),
 }
 OPTIONS: MappingType[str, tuple[str, ...]] = {
+    "recode": ("system",),
     "number": ("unit_column",),
     "date": ("order", "pivot", "parts"),
     "checkbox": ("gate",),
@@ -254,13 +257,26 @@ def _check_rule(
         "checkbox": _check_checkbox,
         "date": _check_date,
         "age_to_date": _check_age,
+        "date_to_age": _check_event,
     }
     if rule.rule in checks:
         yield from checks[rule.rule](rule, table, dictionary)
-    if rule.rule == "recode" and not mapping.codes(rule):
-        yield f"{rule.place}: recode of {rule.field} has no row in the sheet values"
+    if rule.rule == "recode":
+        yield from _check_recode(rule, field, mapping, dictionary)
     if rule.rule == "not_collected" and rule.field in (table.discriminator, "consent_reuse"):
         yield f"{rule.place}: {rule.field} cannot be left out; map it or use rule const"
+
+
+def _check_recode(
+    rule: FieldRule, field: Field, mapping: Mapping, dictionary: Dictionary
+) -> Iterator[str]:
+    """Yield a problem when a recode has nothing to look up, or not in a system that is known."""
+    systems = systems_of(rule.options.get("system", ""))
+    known = known_systems(field, dictionary) if field.codelist is not None else ()
+    for system in systems:
+        yield from _one_of(rule.place, "arg: system", system, known)
+    if not systems and not mapping.codes(rule):
+        yield f"{rule.place}: recode of {rule.field} has no row in the sheet values"
 
 
 def _check_columns_given(rule: FieldRule) -> Iterator[str]:
@@ -331,6 +347,14 @@ def _check_age(rule: FieldRule, table: Table, dictionary: Dictionary) -> Iterato
     if rule.unit and normal(rule.unit) not in known:
         expected = ", ".join(sorted(known))
         yield f"{rule.place}: unit {rule.unit!r} is not a unit of age; expected {expected}"
+
+
+def _check_event(rule: FieldRule, table: Table, dictionary: Dictionary) -> Iterator[str]:
+    """Yield what is wrong with a date that becomes an age."""
+    if table.field(rule.field).unit != "a":
+        yield f"{rule.place}: {rule.field} is no age; use rule number"
+    if rule.unit and normal(rule.unit) != AGE_DURATION:
+        yield f"{rule.place}: unit {rule.unit!r}: a date has none; leave it empty, or iso8601"
 
 
 def _check_value(value: ValueRule, mapping: Mapping, dictionary: Dictionary) -> Iterator[str]:

@@ -49,6 +49,7 @@ BESIDES: MappingType[str, str] = {
     "number": "double",
     "factor": "double",
     "age": "double",
+    "event": "date",
     "gate": "boolean",
     "closed": "boolean",
 }

@@ -260,3 +260,43 @@ def test_ages(unit: str, text: str, expected: object) -> None:
     onset = rule("diagnosis.onset_age_y", "number", "", unit)
     wanted = pytest.approx(expected) if isinstance(expected, float) else expected
     assert read(onset, (text,), decimal=",") == [wanted]
+
+
+@pytest.mark.parametrize(
+    ("target", "arg", "cell", "expected"),
+    [
+        # Mondo's mapping files: MONDO:0008156 = OMIM:166600 = Orphanet:53
+        ("diagnosis.dx_subtype", "system=orpha,omim,mondo", "ORPHA:53", "ADO2"),
+        ("diagnosis.dx_subtype", "system=orpha,omim,mondo", "Orphanet_53", "ADO2"),
+        ("diagnosis.dx_subtype", "system=orpha,omim,mondo", "omim:166600 ", "ADO2"),
+        ("diagnosis.dx_subtype", "system=orpha,omim,mondo", "MONDO:0008156", "ADO2"),
+        ("diagnosis.dx_subtype", "system=orpha", "53", "ADO2"),
+        ("diagnosis.dx_subtype", "system=orpha,omim", "53", "<unmapped_value>"),  # of which?
+        ("diagnosis.dx_subtype", "system=omim", "ORPHA:53", "<unmapped_value>"),
+        ("diagnosis.dx_subtype", "system=orpha", "ORPHA:667", "<unmapped_value>"),  # five genes
+        ("complication.hpo_id", "system=hpo", "hp_0000572", "HP:0000572"),
+        ("lab_measurement.analyte", "system=loinc", "718-7", "hemoglobin"),
+        ("lab_measurement.analyte", "system=loinc", "Kreatinin", "creatinine"),  # sheet values
+        ("variant.zygosity", "system=loinc", "loinc_la6706-1", "heterozygous"),
+        ("variant.zygosity", "system=geno", "GENO:0000136", "homozygous"),
+    ],
+)
+def test_recode_knows_the_codes_of_public_systems(target, arg, cell, expected):
+    assert read(rule(target, "recode", arg), (cell,)) == [expected]
+
+
+def test_recode_reads_each_column_in_its_own_system():
+    both = rule("diagnosis.dx_subtype", "recode", "system=orpha,omim", "", "A", "B")
+    rows = [("53", None), (None, "166600"), (None, "OMIM:166600"), (None, "53")]
+    assert read(both, *rows) == ["ADO2", "ADO2", "ADO2", "<unmapped_value>"]
+
+
+def test_an_age_or_the_date_itself_where_a_format_may_hold_either():
+    event = rule("complication.onset_date", "age_to_date", "", "iso8601")
+    assert read(event, ("2015-04-12",), ("P3M",), ("soon",)) == [
+        datetime.date(2015, 4, 12),
+        None,  # derived later, from the birth date
+        "<not_a_number>",
+    ]
+    age = rule("diagnosis.onset_age_y", "date_to_age", "", "iso8601")
+    assert read(age, ("P2Y6M",), ("2015-04-12",), ("soon",)) == [2.5, None, "<not_a_date>"]

@@ -151,12 +151,39 @@ def test_ages_become_dates_and_dates_become_ages() -> None:
     ((date, age),) = connection.execute(
         "select fracture_date, age_at_fracture_y from staged.fracture"
     ).fetchall()
-    assert date == datetime.date(2002, 1, 1)  # 730.5 days, to the nearest day
+    assert date == datetime.date(2002, 1, 1)  # two calendar years
     assert age == pytest.approx(2.0, abs=0.003)
     ages = connection.execute(
         "select dx_age_y from staged.diagnosis order by source_row"
     ).fetchall()
     assert ages == [(366 / 365.25,), (0.5,)]
+
+
+@pytest.mark.parametrize(
+    ("text", "date"),
+    [
+        ("P3M", "2015-04-12"),  # the same day of the month
+        ("P1M19D", "2015-03-03"),  # 12 February and 19 days
+        ("-P1M", "2014-12-12"),  # before birth
+        ("2015-05-01", "2015-05-01"),  # a date stands for itself
+    ],
+)
+def test_an_age_is_counted_by_the_calendar_from_the_birth_date(text: str, date: str) -> None:
+    rules = [
+        rule("person.birth_date", "date", "born"),
+        rule("complication.hpo_id", "const", arg="HP:0000365"),
+        rule("complication.onset_date", "age_to_date", "onset", unit="iso8601"),
+        rule("diagnosis.onset_age_y", "date_to_age", "onset", unit="iso8601"),
+    ]
+    rows = [{"id": "1", "born": "2015-01-12", "onset": text}]
+    connection = judged(rules, dict.fromkeys(("person", "complication", "diagnosis"), rows))
+    found = connection.execute(
+        "select onset_date::varchar, onset_age_y from staged.complication"
+    ).fetchall()
+    days = (datetime.date.fromisoformat(date) - datetime.date(2015, 1, 12)).days
+    assert found == [(date, days / 365.25)]
+    ((age,),) = connection.execute("select onset_age_y from staged.diagnosis").fetchall()
+    assert age == pytest.approx(days / 365.25, abs=0.005)
 
 
 def test_precision_of_the_birth_date_follows_from_how_it_is_written() -> None:
