@@ -16,6 +16,7 @@ from transforms.codings import known_systems, systems_of
 from transforms.dictionary import DICTIONARY, Dictionary, Field, Table
 from transforms.dictionary.entry import made_here
 from transforms.errors import MappingError, raise_all
+from transforms.form import form_alone
 from transforms.mapping import (
     MISSING,
     REJECT,
@@ -71,8 +72,12 @@ CHECKBOX_LISTS = ("status", "yes_no_unknown")
 
 
 def load_mapping(folder: Path, dictionary: Dictionary = DICTIONARY) -> Mapping:
-    """Return the mapping in `folder`; raise one MappingError that lists all its problems."""
-    mapping = parse_mapping(folder)
+    """Return the mapping in `folder`; raise one MappingError that lists all its problems.
+
+    An empty folder beside an inbox that holds nothing but filled-in forms needs no mapping: the
+    form's own is returned (`transforms.form`).
+    """
+    mapping = form_alone(folder, folder.parent / "inbox", dictionary) or parse_mapping(folder)
     raise_all(MappingError, list(check_mapping(mapping, dictionary)))
     return mapping
 

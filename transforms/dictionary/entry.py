@@ -4,10 +4,12 @@ Forms and data dictionaries for other systems ask for what is entered; a mapping
 is made.
 """
 
-from transforms.dictionary.model import Field, Table
+from collections import Counter
+
+from transforms.dictionary.model import CodeList, Dictionary, Field, Table
 
 
-__all__ = ["FROM_VALUE", "entered", "measures_analytes", "made_here"]
+__all__ = ["FROM_VALUE", "choices", "entered", "made_here", "measures_analytes", "units"]
 
 # Filled by harmonization from the value itself, unless a rule says otherwise.
 FROM_VALUE = ("unit_ucum", "value_source_unit", "unit_status", "value_comparator")
@@ -38,3 +40,25 @@ def measures_analytes(table: Table) -> bool:
     return table.discriminator is not None and (
         table.field(table.discriminator).codelist == "analyte"
     )
+
+
+def units(dictionary: Dictionary) -> tuple[str, ...]:
+    """Return every unit that some analyte may be given in, canonical units first."""
+    analytes = dictionary.analytes.values()
+    canonical = dict.fromkeys(analyte.unit for analyte in analytes)
+    return tuple(canonical | dict.fromkeys(unit for one in analytes for unit in one.factors))
+
+
+def choices(codelist: CodeList) -> dict[str, str]:
+    """Return code → the text that a person picks: its label, with the code where that is unclear.
+
+    Every text stands for one code only, upper and lower case being the same.
+    """
+    labels = Counter(code.label.lower() for code in codelist.codes.values())
+    codes = {code.lower(): code for code in codelist.codes}
+    return {
+        code.code: code.label
+        if labels[code.label.lower()] == 1 and codes.get(code.label.lower(), code.code) == code.code
+        else f"{code.label} ({code.code})"
+        for code in codelist.codes.values()
+    }

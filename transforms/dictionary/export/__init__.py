@@ -1,0 +1,1 @@
+"""The dictionary in other forms: one file per target, all made from `Dictionary` alone."""
