@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from transforms.readers.unit_ontology import UCUM_OF_TERM
 
-__all__ = ["BLOCKS", "Block", "Column", "Node", "flatten"]
+
+__all__ = ["BLOCKS", "Block", "Column", "Node", "after_colon", "flatten", "transcript_of"]
 
 Node = Mapping[str, Any]
 """A JSON object: keys in snake_case, every number kept as the text that was written."""
@@ -27,7 +29,6 @@ DURATION = re.compile(r"P?(?=\d)(?:[\d.]+[YMWD])+(?:T[\d.HMS]+)?")
 ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}T")
 ISO_TIME = re.compile(ISO_DATE.pattern + r"(?!00:00:00)\d{2}:\d{2}")
 UCUM = "UCUM:"
-UNIT_ONTOLOGY = {"UO:0000175": "g/L", "UO:0000179": "U/L", "UO:0000275": "ng/mL"}  # RareLink's
 
 
 @dataclass(frozen=True)
@@ -109,18 +110,18 @@ def _duration(text: str) -> str:
     return mended if DURATION.fullmatch(text) else text
 
 
-def _after_colon(text: str) -> str:
+def after_colon(text: str) -> str:
     """`NM_002336.3:c.553A>C` → `c.553A>C`."""
     return text.rpartition(":")[2].strip()
 
 
-def _transcript(text: str) -> str | None:
+def transcript_of(text: str) -> str | None:
     """`NM_002336.3(LRP6):c.553A>C` → `NM_002336.3`."""
     return text.rpartition(":")[0].partition("(")[0].strip() or None
 
 
 def _ucum(text: str) -> str | None:
-    return text.removeprefix(UCUM) if text.startswith(UCUM) else UNIT_ONTOLOGY.get(text)
+    return text.removeprefix(UCUM) if text.startswith(UCUM) else UCUM_OF_TERM.get(text)
 
 
 def _time(name: str, *keys: str, legacy_age: Sequence[str] = ()) -> dict[str, Column]:
@@ -184,7 +185,7 @@ def _expressions(listed: Sequence[Node]) -> dict[str, str]:
     for expression in listed:
         syntax, value = expression.get("syntax", ""), expression.get("value", "")
         if syntax.lower() == "hgvs":
-            syntax = "hgvs." + _after_colon(value)[:1]
+            syntax = "hgvs." + after_colon(value)[:1]
         found.setdefault(syntax.lower().replace(".", "_"), value)
     return found
 
@@ -273,9 +274,9 @@ BLOCKS: Mapping[str, Block] = {
             "interpretation_status": Column(("interpretation_status",)),
             "gene_symbol": Column((f"{VARIATION}.gene_context.symbol", "gene.symbol")),
             "gene_id": Column((f"{VARIATION}.gene_context.value_id", "gene.value_id")),
-            "transcript": Column(("expressions.hgvs_c",), _transcript),
-            "hgvs_c": Column(("expressions.hgvs_c",), _after_colon),
-            "hgvs_p": Column(("expressions.hgvs_p",), _after_colon),
+            "transcript": Column(("expressions.hgvs_c",), transcript_of),
+            "hgvs_c": Column(("expressions.hgvs_c",), after_colon),
+            "hgvs_p": Column(("expressions.hgvs_p",), after_colon),
             "hgvs_g": Column(("expressions.hgvs_g",)),
             "zygosity_id": Column((f"{VARIATION}.allelic_state.id",)),
             "zygosity_label": Column((f"{VARIATION}.allelic_state.label",)),
