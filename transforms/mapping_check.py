@@ -33,7 +33,7 @@ from transforms.units import AGE_DURATION, analyte_factors, field_factors, holds
 
 __all__ = ["FORMATS", "check_columns", "check_mapping", "load_mapping", "made_here"]
 
-FORMATS = ("delimited", "excel", "redcap", "omop", "phenopackets")
+FORMATS = ("delimited", "excel", "redcap", "omop", "phenopackets", "fhir")
 STATUSES = ("suggested", "approved", "rejected")
 THOUSANDS = ("", ".", ",", "'", " ")
 PREDICATES = ("exact", "broad", "narrow")
