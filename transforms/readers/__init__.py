@@ -24,6 +24,7 @@ READERS: Mapping[str, Reader] = {
     "redcap": redcap.read,
     "omop": omop.read,
     "phenopackets": phenopackets.read,
+    "fhir": fhir.read,
 }
 
 
