@@ -21,6 +21,7 @@ from federated.statistics import Blocks, Broadcast, Frame, Shapes
 
 __all__ = [
     "Analysis",
+    "AnalysisView",
     "Ask",
     "Curve",
     "Curves",
@@ -31,6 +32,7 @@ __all__ = [
     "Screen",
     "Table",
     "Test",
+    "TimeToEvent",
     "Variable",
     "choose_variables",
     "suggest",
@@ -61,6 +63,26 @@ class Variable:
     def coded(self) -> bool:
         """Whether the variable has a public list of levels."""
         return bool(self.levels)
+
+
+@dataclass(frozen=True)
+class TimeToEvent:
+    """A named outcome of a view: the columns that hold its time, its event and its entry."""
+
+    name: str
+    time: str
+    event: str
+    entry: str | None = None
+
+
+@dataclass(frozen=True)
+class AnalysisView:
+    """What a request may speak of: what a row is (`unit`), its variables, its outcomes."""
+
+    name: str
+    unit: str
+    variables: Mapping[str, Variable]
+    outcomes: Mapping[str, TimeToEvent] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -179,21 +201,22 @@ class Done:
 
 @dataclass(frozen=True)
 class Analysis(Generic[Design]):
-    """One analysis. `design` parses parameters against a view's variables into a typed design.
+    """One analysis. `design` parses parameters against a view into a typed design.
 
-    `parameters` documents each parameter; `canonical` gives a design's parameters back with
-    defaults filled in, so that equal questions look equal; `counted` leaves out what changes only
-    how the answer is put, so that nobody gets the same numbers twice in other words; `table` are
-    the variables whose levels make the cells of the result; `rounds` is the most data rounds it can
-    take; `shapes(design, broadcast)` are the blocks that a site sends in answer to a broadcast.
+    `units` says what a row of a view must be for the analysis to read it; `parameters` documents
+    each parameter; `canonical` gives a design's parameters back with defaults filled in, so that
+    equal questions look equal; `counted` leaves out what changes only how the answer is put, so
+    that nobody gets the same numbers twice in other words; `table` are the variables whose levels
+    make the cells of the result; `rounds` is the most data rounds it can take;
+    `shapes(design, broadcast)` are the blocks that a site sends in answer to a broadcast.
     """
 
     name: str
     title: str
-    views: tuple[str, ...]
+    units: tuple[str, ...]
     parameters: Mapping[str, str]
     rounds: int
-    design: Callable[[Mapping[str, object], Mapping[str, Variable]], Design]
+    design: Callable[[Mapping[str, object], AnalysisView], Design]
     canonical: Callable[[Design], Mapping[str, object]]
     counted: Callable[[Design], Mapping[str, object]]
     fields: Callable[[Design], tuple[str, ...]]

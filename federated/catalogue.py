@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from federated.analyses import ANALYSES
+from federated.views import DICTIONARY_VIEWS
 from transforms.dictionary import DICTIONARY
 from transforms.dictionary.model import Field
 
@@ -17,7 +18,9 @@ def catalogue() -> Mapping[str, object]:
         "analyses": {
             name: {
                 "title": analysis.title,
-                "views": list(analysis.views),
+                "views": [
+                    view.name for view in DICTIONARY_VIEWS.values() if view.unit in analysis.units
+                ],
                 "parameters": dict(analysis.parameters),
             }
             for name, analysis in ANALYSES.items()
@@ -25,6 +28,8 @@ def catalogue() -> Mapping[str, object]:
         "views": {
             name: {
                 "description": view.description,
+                "unit": view.unit,
+                "outcomes": {name: dict(columns) for name, columns in view.outcomes.items()},
                 "variables": {field.name: _variable(field) for field in view.fields},
             }
             for name, view in DICTIONARY.views.items()

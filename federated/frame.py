@@ -20,12 +20,12 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from federated.analysis import Variable
-from federated.cohort import Cohort, cohort_fields, cohort_sql
+from federated.cohort import Cohort, cohort_sql
 from federated.statistics import Frame
 from transforms.sql import identifier
 
 
-__all__ = ["FrameError", "load_frame", "locked_connection"]
+__all__ = ["FrameError", "locked_connection", "read_view", "select_view", "to_frame"]
 
 # Every setting was tried against 53 hostile statements on DuckDB 2.0.0. `memory_limit` is no hard
 # bound: the process that runs this must have one of its own.
@@ -56,15 +56,13 @@ class FrameError(Exception):
         self.code = code
 
 
-def load_frame(
-    path: Path, fields: Sequence[str], variables: Mapping[str, Variable], cohort: Cohort | None
+def to_frame(
+    table: pa.Table, fields: Sequence[str], variables: Mapping[str, Variable], cohort: Cohort | None
 ) -> Frame:
-    """Return columns `fields` of the Parquet view at `path`, restricted to `cohort`.
+    """Return columns `fields` of a view's `table`, restricted to `cohort`.
 
     Raises FrameError with a fixed code.
     """
-    needed = sorted({*fields, *cohort_fields(cohort)})
-    table = _read(path, needed)
     try:
         rows = _select(_plain(table, variables), fields, cohort)
     except duckdb.Error:
@@ -73,8 +71,20 @@ def load_frame(
     return Frame(rows.num_rows, columns)
 
 
-def _read(path: Path, names: Sequence[str]) -> pa.Table:
-    """Read columns `names` of a Parquet file whose bytes are those of the release's manifest."""
+def select_view(tables: Mapping[str, pa.Table], view: str, names: Sequence[str]) -> pa.Table:
+    """Return columns `names` of a view that is held in memory; FrameError when they are not."""
+    if view not in tables:
+        raise FrameError("view_missing")
+    if set(names) - set(tables[view].column_names):
+        raise FrameError("view_differs")
+    return tables[view].select(list(names))
+
+
+def read_view(path: Path, names: Sequence[str]) -> pa.Table:
+    """Read columns `names` of a Parquet file whose bytes are those of the release's manifest.
+
+    Raises FrameError with a fixed code.
+    """
     try:
         content = path.read_bytes()
     except OSError:

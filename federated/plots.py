@@ -6,7 +6,7 @@ differ in style as well. What is withheld is drawn as withheld: hatched, or name
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import matplotlib as mpl
 import numpy as np
@@ -14,7 +14,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from federated.results import Result
 from transforms.errors import RequestError
 
 
@@ -43,7 +42,27 @@ SUFFIXES = (".png", ".svg")
 Json = Mapping[str, Any]
 
 
-def plot(result: Result, path: Path) -> None:
+class Drawable(Protocol):
+    """What a picture is made of: `federated.results.Result` has it."""
+
+    @property
+    def analysis(self) -> str:
+        """Name of the analysis."""
+
+    @property
+    def request(self) -> Json:
+        """The question."""
+
+    @property
+    def data(self) -> Json:
+        """The published values."""
+
+    @property
+    def provenance(self) -> Json:
+        """Where they come from."""
+
+
+def plot(result: Drawable, path: Path) -> None:
     """Draw `result` into `path`, a .png or .svg file; RequestError for another suffix."""
     if path.suffix not in SUFFIXES:
         raise RequestError(f"{path}: a picture is {' or '.join(SUFFIXES)}")
@@ -56,7 +75,7 @@ def plot(result: Result, path: Path) -> None:
         figure.savefig(path, dpi=150, metadata=metadata)
 
 
-def _curves(result: Result) -> Figure:
+def _curves(result: Drawable) -> Figure:
     """Steps with confidence bands, at-risk table below, ends and empty groups named."""
     data = result.data
     shown = [curve for curve in data["curves"] if curve["steps"]]
@@ -142,7 +161,7 @@ def _number_at(steps: Sequence[Json], tick: float) -> str:
     return "·" if step is None or isinstance(step["at_risk"], Mapping) else str(step["at_risk"])
 
 
-def _table(result: Result) -> Figure:
+def _table(result: Drawable) -> Figure:
     """Bars for one variable; a shaded table for two, and for three with two of them as rows."""
     data = result.data
     if len(data["variables"]) == 1:
@@ -214,7 +233,7 @@ def _bars(data: Json) -> Figure:
     return figure
 
 
-def _rates(result: Result) -> Figure:
+def _rates(result: Drawable) -> Figure:
     """A forest of rates with exact limits; in a long one, withheld cells are counted instead."""
     data = result.data
     rows = list(zip(_row_names(data["variables"]), data["cells"], strict=True))
@@ -310,7 +329,7 @@ def _wrapped(text: str, width: int) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def _title(result: Result) -> str:
+def _title(result: Drawable) -> str:
     """What the picture shows, in the words of the dictionary."""
     data = result.data
     if data["shape"] == "curves":
@@ -327,7 +346,7 @@ def _inside(label: str) -> str:
     return label if label[1:2].isupper() else label[:1].lower() + label[1:]
 
 
-def _footnote(result: Result) -> str:
+def _footnote(result: Drawable) -> str:
     """Where the picture comes from, in one line."""
     provenance = result.provenance
     grid = provenance["policy"]["grid"]
@@ -338,7 +357,7 @@ def _footnote(result: Result) -> str:
     return f"{sites} · {rounding} · question {provenance['question'][:12]}"
 
 
-DRAWINGS: Mapping[str, Callable[[Result], Figure]] = {
+DRAWINGS: Mapping[str, Callable[[Drawable], Figure]] = {
     "curves": _curves,
     "table": _table,
     "rates": _rates,

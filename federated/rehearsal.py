@@ -4,59 +4,91 @@ For tests, for learning, and for checking a question before the consortium is as
 is encoded and decoded as on the wire; keys and ledgers are made for the occasion and thrown away.
 """
 
+import hashlib
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
+import pyarrow as pa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from federated.analysis import AnalysisView
 from federated.coordinator import AskSites, run
 from federated.messages import Absent, Message, Reply, decode, encode
 from federated.policy import CONSORTIUM, EXACT, Policy
-from federated.request import Request
+from federated.request import Request, load_request, parse_request
 from federated.results import Result
 from federated.roster import Roster
 from federated.site import Compute, SiteParty
 from federated.statistics import Blocks, Broadcast
-from federated.tally import tally
+from federated.tally import tally, tally_tables
+from federated.views import DICTIONARY_VIEWS, load_views
 from transforms.errors import ReleaseError, raise_all
 
 
-__all__ = ["in_process", "parties", "rehearse"]
+__all__ = ["by_site", "in_process", "parties", "rehearse"]
+
+# What a rehearsal knows of one site: its release folder, or its tables by the view they are of.
+Rows: TypeAlias = Path | Mapping[str, pa.Table]
 
 
 def rehearse(
-    request: Request,
-    releases: Sequence[Path] | Mapping[str, Path],
+    request: Request | Mapping[str, object] | Path,
+    sites: Mapping[str, Rows],
     *,
+    views: Path | None = None,
     gate: Literal["on", "off"] = "on",
     policy: Policy = CONSORTIUM,
 ) -> Result:
-    """Answer `request` from release folders (site → folder, or folders under `<site>/releases/`).
+    """Answer `request` (parsed, plain, or a .toml or .json file) from the rows of `sites`.
 
+    `views` is a folder of view declarations (`federated.views`), by default the dictionary's views.
     `gate="off"` publishes exact numbers, from any number of sites: whoever rehearses holds the rows
-    already. Raises ReleaseError when a folder has no views, and what `coordinator.run` raises.
+    already. Raises RequestError, ReleaseError when a folder has no views, and what
+    `coordinator.run` raises.
     """
-    folders = releases if isinstance(releases, Mapping) else _by_site(releases)
+    known = load_views(views) if views is not None else DICTIONARY_VIEWS
+    question = _question(request, known)
     raise_all(
         ReleaseError,
-        [f"{path}: is not a release folder" for path in folders.values() if not _is_release(path)],
+        [
+            f"{rows}: is not a release folder"
+            for rows in sites.values()
+            if isinstance(rows, Path) and not (rows / "views").is_dir()
+        ],
     )
     if gate == "off":
-        request, policy = replace(request, minimum_sites=1), EXACT
+        question, policy = replace(question, minimum_sites=1), EXACT
     with tempfile.TemporaryDirectory(prefix="marmor-rehearsal-") as scratch:
-        computes = {site: _computing(path) for site, path in folders.items()}
-        ids = {site: path.name for site, path in folders.items()}
-        roster, sites = parties(computes, ids, policy, Path(scratch))
+        computes = {site: _computing(rows, known) for site, rows in sites.items()}
+        ids = {site: _release_id(rows) for site, rows in sites.items()}
+        roster, present = parties(computes, ids, policy, Path(scratch), known)
         return run(
-            request, roster=roster, policy=policy, ask=in_process(sites), state=Path(scratch)
+            question, roster=roster, policy=policy, ask=in_process(present), state=Path(scratch)
         )
 
 
+def by_site(releases: Iterable[Path]) -> Mapping[str, Path]:
+    """Name each release folder by the site that it lies below: <site>/releases/<id>.
+
+    Raises ReleaseError when two are of one site.
+    """
+    folders: dict[str, Path] = {}
+    for path in (path.resolve() for path in releases):
+        site = path.parent.parent.name
+        if folders.setdefault(site, path) != path:
+            raise ReleaseError(f"{site}: two releases of one site; give the one CURRENT names")
+    return folders
+
+
 def parties(
-    computes: Mapping[str, Compute], releases: Mapping[str, str], policy: Policy, folder: Path
+    computes: Mapping[str, Compute],
+    releases: Mapping[str, str],
+    policy: Policy,
+    folder: Path,
+    views: Mapping[str, AnalysisView] = DICTIONARY_VIEWS,
 ) -> tuple[Roster, Mapping[str, SiteParty]]:
     """Return a roster of fresh keys and one `SiteParty` per site, ledgers below `folder`."""
     keys = {site: Ed25519PrivateKey.generate() for site in computes}
@@ -65,7 +97,7 @@ def parties(
     def party(site: str) -> SiteParty:
         release: Callable[[], str] = lambda: releases[site]  # noqa: E731 - typed, one expression
         ledger = folder / site / "ledger"
-        return SiteParty(site, keys[site], roster, policy, ledger, computes[site], release)
+        return SiteParty(site, keys[site], roster, policy, ledger, computes[site], release, views)
 
     return roster, {site: party(site) for site in computes}
 
@@ -84,25 +116,37 @@ def in_process(sites: Mapping[str, SiteParty]) -> AskSites:
     return ask
 
 
-def _computing(release: Path) -> Compute:
-    """Return a `compute` on one release folder."""
+def _question(
+    request: Request | Mapping[str, object] | Path, views: Mapping[str, AnalysisView]
+) -> Request:
+    """Return the request, parsed if it is not yet."""
+    if isinstance(request, Request):
+        return request
+    return (
+        load_request(request, views) if isinstance(request, Path) else parse_request(request, views)
+    )
+
+
+def _computing(rows: Rows, views: Mapping[str, AnalysisView]) -> Compute:
+    """Return a `compute` on one site's rows."""
 
     def compute(request: Mapping[str, object], broadcast: Broadcast, release_id: str) -> Blocks:
-        return tally(release / "views", request, broadcast)
+        if isinstance(rows, Path):
+            return tally(rows / "views", request, broadcast)
+        return tally_tables(rows, request, broadcast, views)
 
     return compute
 
 
-def _by_site(releases: Sequence[Path]) -> Mapping[str, Path]:
-    """Name each folder by the site that it lies below: <site>/releases/<id>."""
-    folders: dict[str, Path] = {}
-    for path in (path.resolve() for path in releases):
-        site = path.parent.parent.name
-        if folders.setdefault(site, path) != path:
-            raise ReleaseError(f"{site}: two releases of one site; give the one CURRENT names")
-    return folders
-
-
-def _is_release(path: Path) -> bool:
-    """Whether `path` looks like a release folder."""
-    return (path / "views").is_dir()
+def _release_id(rows: Rows) -> str:
+    """Return the release's name; tables in memory are named by their content."""
+    if isinstance(rows, Path):
+        return rows.name
+    digest = hashlib.sha256()
+    for view in sorted(rows):
+        digest.update(f"{view}\0{rows[view].num_rows}\0".encode())
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, rows[view].schema) as stream:
+            stream.write_table(rows[view].combine_chunks())
+        digest.update(sink.getvalue())
+    return f"mem-{digest.hexdigest()[:12]}"

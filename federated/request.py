@@ -28,13 +28,13 @@ from pathlib import Path
 from typing import Any
 
 from federated.analyses import ANALYSES
-from federated.analysis import Analysis, ParameterError, Variable, suggest
+from federated.analysis import Analysis, AnalysisView, ParameterError, Variable, suggest
 from federated.cohort import Cohort, parse_cohort
-from transforms.dictionary import DICTIONARY, Field, View
+from federated.views import DICTIONARY_VIEWS
 from transforms.errors import RequestError, raise_all
 
 
-__all__ = ["Request", "load_request", "parse_request", "variables_of"]
+__all__ = ["Request", "load_request", "parse_request"]
 
 VERSION = 1
 KEYS = ("version", "analysis", "view", "parameters", "cohort", "minimum_sites")
@@ -94,20 +94,22 @@ class Request:
         return hashlib.sha256(b"marmor/counted/1\n" + text.encode()).hexdigest()
 
 
-def parse_request(data: Mapping[str, object]) -> Request:
-    """Parse a request; RequestError lists every problem with the nearest known names."""
+def parse_request(
+    data: Mapping[str, object], views: Mapping[str, AnalysisView] = DICTIONARY_VIEWS
+) -> Request:
+    """Parse a request about one of `views`; RequestError lists every problem, nearest names too."""
     problems = [f"unknown key {k}{suggest(k, KEYS)}" for k in data if k not in KEYS]
     if data.get("version", VERSION) != VERSION:
         problems.append(f"version must be {VERSION}")
-    analysis, view = _named(data, "analysis", ANALYSES, problems), _view(data, problems)
-    if analysis and view and view.name not in analysis.views:
-        problems.append(f"{analysis.name} reads the view {' or '.join(analysis.views)} only")
+    analysis, view = _named(data, "analysis", ANALYSES, problems), _view(data, views, problems)
+    if analysis and view and view.unit not in analysis.units:
+        fitting = [name for name, one in views.items() if one.unit in analysis.units]
+        problems.append(f"{analysis.name} reads the view {' or '.join(fitting) or '–'} only")
     minimum = data.get("minimum_sites", 3)
     if type(minimum) is not int or not 1 <= minimum <= MOST_SITES:
         problems.append(f"minimum_sites must be a whole number from 1 to {MOST_SITES}")
-    variables = variables_of(view) if view else {}
-    cohort, wrong = _cohort(data.get("cohort"), variables) if view else (None, ())
-    design = _design(data.get("parameters", {}), analysis, variables, problems) if view else None
+    cohort, wrong = _cohort(data.get("cohort"), view.variables) if view else (None, ())
+    design = _design(data.get("parameters", {}), analysis, view, problems) if view else None
     raise_all(RequestError, _brief([*problems, *wrong]))
     if analysis is None or view is None or type(minimum) is not int:
         raise RequestError("the request is empty")
@@ -115,7 +117,7 @@ def parse_request(data: Mapping[str, object]) -> Request:
     return Request(analysis.name, view.name, parameters, cohort, minimum, design)
 
 
-def load_request(path: Path) -> Request:
+def load_request(path: Path, views: Mapping[str, AnalysisView] = DICTIONARY_VIEWS) -> Request:
     """Read a request from a .toml or .json file; RequestError when it is neither."""
     try:
         text = path.read_text(encoding="utf-8")
@@ -127,25 +129,10 @@ def load_request(path: Path) -> Request:
     if not isinstance(data, dict):
         raise RequestError(f"{path}: must be a table with {', '.join(KEYS)}")
     try:
-        return parse_request(data)
+        return parse_request(data, views)
     except RequestError as error:
         raise_all(RequestError, [f"{path}: {line}" for line in str(error).splitlines()])
         raise
-
-
-def variables_of(view: View) -> Mapping[str, Variable]:
-    """Return the view's columns that may leave as aggregates, as the public sees them."""
-    return {item.name: _variable(item) for item in view.fields if item.leaves == "aggregate"}
-
-
-def _variable(item: Field) -> Variable:
-    """One column; yes-or-no has the levels of the code list `boolean`."""
-    name = item.codelist or ("boolean" if item.type == "boolean" else None)
-    if name is None:
-        return Variable(item.name, item.description, unit=item.unit)
-    codes = DICTIONARY.codelists[name].codes
-    labels = tuple(code.label for code in codes.values())
-    return Variable(item.name, item.description, tuple(codes), labels, item.unit)
 
 
 def _brief(problems: list[str]) -> list[str]:
@@ -171,12 +158,14 @@ def _named(
     return None
 
 
-def _view(data: Mapping[str, object], problems: list[str]) -> View | None:
+def _view(
+    data: Mapping[str, object], views: Mapping[str, AnalysisView], problems: list[str]
+) -> AnalysisView | None:
     """Return the view that `data` names."""
     name = data.get("view")
-    if isinstance(name, str) and name in DICTIONARY.views:
-        return DICTIONARY.views[name]
-    problems.append(f"unknown view {name}{suggest(name, DICTIONARY.views)}")
+    if isinstance(name, str) and name in views:
+        return views[name]
+    problems.append(f"unknown view {name}{suggest(name, views)}")
     return None
 
 
@@ -190,7 +179,7 @@ def _cohort(
 def _design(
     parameters: object,
     analysis: Analysis[Any] | None,
-    variables: Mapping[str, Variable],
+    view: AnalysisView,
     problems: list[str],
 ) -> object:
     """Return the analysis's design; None with a noted problem when the parameters do not fit."""
@@ -201,10 +190,10 @@ def _design(
         return None
     unknown = [name for name in parameters if name not in analysis.parameters]
     problems += [f"unknown parameter {n}{suggest(n, analysis.parameters)}" for n in unknown]
-    if unknown or (problems and not variables):
+    if unknown:
         return None
     try:
-        return analysis.design(parameters, variables)
+        return analysis.design(parameters, view)
     except ParameterError as error:
         problems += error.problems
         return None

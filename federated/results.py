@@ -7,7 +7,11 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+import pyarrow as pa
+
+from federated.flat import flat, withheld_numbers
 
 
 __all__ = ["Result", "ResultStore"]
@@ -28,6 +32,24 @@ class Result:
     request: Mapping[str, Any]
     data: Mapping[str, Any]
     provenance: Mapping[str, Any]
+
+    @property
+    def status(self) -> Literal["released", "partly_withheld", "refused"]:
+        """Whether all numbers are shown, some, or none but what the question itself says."""
+        withheld = list(withheld_numbers(self.data))
+        if not any(withheld):
+            return "released"
+        return "refused" if all(withheld) else "partly_withheld"
+
+    def table(self) -> pa.Table:
+        """Return the numbers as one flat table; a withheld one is null beside its rule."""
+        return flat(self.data)
+
+    def plot(self, path: Path) -> None:
+        """Draw the result into `path`, a .png or .svg file; needs the extra `analyst`."""
+        from federated.plots import plot
+
+        plot(self, path)
 
     @property
     def digest(self) -> str:

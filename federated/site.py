@@ -27,6 +27,7 @@ from typing import TypeAlias
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from federated.agreement import ProtocolError
+from federated.analysis import AnalysisView
 from federated.conversation import broadcast_digest, query_context
 from federated.disclosure import table_problems
 from federated.ledger import Ledger, Spending, SpentError
@@ -58,6 +59,7 @@ from federated.ring import Limbs, pack
 from federated.roster import Roster
 from federated.secure_sum import Party
 from federated.statistics import Blocks, Broadcast, check_blocks
+from federated.views import DICTIONARY_VIEWS
 from transforms.dictionary import DICTIONARY
 from transforms.errors import ConsortiumError, RefusedError, RequestError
 
@@ -104,7 +106,7 @@ class SiteParty:
     """One site's party in every query, under its own key, roster, policy and ledger.
 
     `release_id()` gives the current release, None before the first; a query is answered from the
-    release that was current when it was opened.
+    release that was current when it was opened. `views` is what may be asked about.
     """
 
     def __init__(
@@ -116,6 +118,7 @@ class SiteParty:
         ledger_folder: Path,
         compute: Compute,
         release_id: Callable[[], str | None],
+        views: Mapping[str, AnalysisView] = DICTIONARY_VIEWS,
     ) -> None:
         self._site = site_id
         self._identity = identity_key
@@ -124,6 +127,7 @@ class SiteParty:
         self._ledger = Ledger(ledger_folder)
         self._compute = compute
         self._release_id = release_id
+        self._views = views
         self._sessions: OrderedDict[str, _Session] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -315,7 +319,7 @@ class SiteParty:
     def _accepted_request(self, values: Mapping[str, object]) -> Request:
         """Return the request when this site's dictionary knows it and its policy allows it."""
         try:
-            request = parse_request(values)
+            request = parse_request(values, self._views)
         except RequestError:
             raise _RefusalError("request_unknown") from None
         if table_problems(request.definition.table(request.design), self._policy):

@@ -1,15 +1,19 @@
 """A site's plain statistics from its release: no key, no network, nothing to write to."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from federated.frame import FrameError, load_frame
-from federated.request import parse_request, variables_of
+import pyarrow as pa
+
+from federated.analysis import AnalysisView
+from federated.cohort import cohort_fields
+from federated.frame import FrameError, read_view, select_view, to_frame
+from federated.request import parse_request
 from federated.statistics import Blocks, Broadcast, check_blocks
-from transforms.dictionary import DICTIONARY
+from federated.views import DICTIONARY_VIEWS
 
 
-__all__ = ["FrameError", "tally"]
+__all__ = ["FrameError", "tally", "tally_tables"]
 
 
 def tally(views: Path, request: Mapping[str, object], broadcast: Broadcast) -> Blocks:
@@ -18,11 +22,36 @@ def tally(views: Path, request: Mapping[str, object], broadcast: Broadcast) -> B
     Raises FrameError with a fixed code when the view cannot be read, RequestError when the request
     does not fit this site's dictionary, ValueError when the broadcast does not fit the request.
     """
-    question = parse_request(request)
+    return _tally(
+        lambda view, names: read_view(views / f"{view}.parquet", names),
+        request,
+        broadcast,
+        DICTIONARY_VIEWS,
+    )
+
+
+def tally_tables(
+    tables: Mapping[str, pa.Table],
+    request: Mapping[str, object],
+    broadcast: Broadcast,
+    views: Mapping[str, AnalysisView],
+) -> Blocks:
+    """Compute the same on tables in memory, one for each view of `views` that is asked for."""
+    return _tally(lambda view, names: select_view(tables, view, names), request, broadcast, views)
+
+
+def _tally(
+    read: Callable[[str, Sequence[str]], pa.Table],
+    request: Mapping[str, object],
+    broadcast: Broadcast,
+    views: Mapping[str, AnalysisView],
+) -> Blocks:
+    """Read the columns that the question needs, restrict them to its cohort, and count."""
+    question = parse_request(request, views)
     analysis, design = question.definition, question.design
-    variables = variables_of(DICTIONARY.views[question.view])
-    path = views / f"{question.view}.parquet"
-    frame = load_frame(path, analysis.fields(design), variables, question.cohort)
+    fields = analysis.fields(design)
+    table = read(question.view, sorted({*fields, *cohort_fields(question.cohort)}))
+    frame = to_frame(table, fields, views[question.view].variables, question.cohort)
     blocks = analysis.site(frame, design, broadcast)
     check_blocks(blocks, analysis.shapes(design, broadcast))
     return blocks

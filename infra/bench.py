@@ -21,7 +21,7 @@ import duckdb
 import infra.consortium
 from expectations.validate import validate
 from federated.client import Client
-from federated.rehearsal import rehearse
+from federated.rehearsal import by_site, rehearse
 from federated.request import Request, load_request, parse_request
 from infra.demo.run import REQUESTS
 from infra.demo.synthesize import synthesize
@@ -127,7 +127,7 @@ def _federated(home: Path, sites: list[Site]) -> Iterator[Figure]:
                 f"{path.stem} over Flower",
                 _median(lambda questions=questions: client.run(next(questions))),  # type: ignore[misc]
                 "rehearsal",
-                _median(lambda path=path: rehearse(load_request(path), releases)),  # type: ignore[misc]
+                _median(lambda path=path: rehearse(path, by_site(releases))),  # type: ignore[misc]
             )
 
 

@@ -24,6 +24,7 @@ from scipy.special import chdtrc  # chi2.sf without half a second to import scip
 
 from federated.analysis import (
     Analysis,
+    AnalysisView,
     Ask,
     Done,
     ParameterError,
@@ -53,10 +54,10 @@ class Crosstab:
         return tuple(len(variable.levels) for variable in self.variables)
 
 
-def design(parameters: Mapping[str, object], variables: Mapping[str, Variable]) -> Crosstab:
+def design(parameters: Mapping[str, object], view: AnalysisView) -> Crosstab:
     """Parse `variables`; ParameterError lists every problem."""
     chosen, problems = choose_variables(
-        parameters.get("variables"), variables, most=MOST_VARIABLES, what="variables"
+        parameters.get("variables"), view.variables, most=MOST_VARIABLES, what="variables"
     )
     if problems:
         raise ParameterError(problems)
@@ -107,7 +108,7 @@ def chi_squared(
 ANALYSIS = Analysis(
     name="crosstab",
     title="Cross-tabulation",
-    views=("person",),  # the gate's numbers are of patients: a row must be one
+    units=("patient",),  # the gate's numbers are of patients: a row must be one
     parameters={"variables": "1 to 3 variables with levels, such as gene_group, ever_fractured"},
     rounds=1,
     design=design,

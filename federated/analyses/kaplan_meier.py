@@ -29,6 +29,7 @@ from scipy.special import ndtri  # norm.ppf without half a second to import scip
 
 from federated.analysis import (
     Analysis,
+    AnalysisView,
     Ask,
     Curve,
     Curves,
@@ -72,9 +73,13 @@ class KaplanMeier:
         return tuple(zip(self.group.levels, self.group.level_labels, strict=True))
 
 
-def design(parameters: Mapping[str, object], variables: Mapping[str, Variable]) -> KaplanMeier:
-    """Parse time, event, entry, group, grid and confidence; ParameterError lists every problem."""
+def design(parameters: Mapping[str, object], view: AnalysisView) -> KaplanMeier:
+    """Parse outcome or time, event and entry, then group, grid and confidence.
+
+    ParameterError lists every problem.
+    """
     problems: list[str] = []
+    variables, parameters = view.variables, _spelled_out(parameters, view, problems)
     time = _variable("time", parameters, variables, False, problems)
     event = _variable("event", parameters, variables, True, problems)
     entry = _variable("entry", parameters, variables, False, problems, optional=True)
@@ -184,6 +189,23 @@ def _columns(
     return time, entry, event, group
 
 
+def _spelled_out(
+    parameters: Mapping[str, object], view: AnalysisView, problems: list[str]
+) -> Mapping[str, object]:
+    """Return `parameters` with the columns of a named outcome in its stead."""
+    name = parameters.get("outcome")
+    if name is None:
+        return parameters
+    twice = [key for key in ("time", "event", "entry") if parameters.get(key) is not None]
+    if twice:
+        problems.append(f"outcome: says already what {', '.join(twice)} would; give one of them")
+    if not isinstance(name, str) or name not in view.outcomes:
+        problems.append(f"outcome: unknown outcome {name}{suggest(name, view.outcomes)}")
+        return parameters
+    outcome = view.outcomes[name]
+    return {**parameters, "time": outcome.time, "event": outcome.event, "entry": outcome.entry}
+
+
 def _variable(
     name: str,
     parameters: Mapping[str, object],
@@ -248,8 +270,9 @@ def _fields(plan: KaplanMeier) -> tuple[str, ...]:
 ANALYSIS = Analysis(
     name="kaplan_meier",
     title="Time to event (Kaplan-Meier)",
-    views=("person",),
+    units=("patient",),
     parameters={
+        "outcome": "an outcome that the view names, in place of time, event and entry",
         "time": "age or duration at the event or at the end of follow-up, a number",
         "event": "whether the event was observed, yes or no",
         "entry": "age at which observation began (left truncation); none: from birth",

@@ -25,6 +25,7 @@ from scipy.special import gammaincinv  # importing scipy.stats would take half a
 
 from federated.analysis import (
     Analysis,
+    AnalysisView,
     Ask,
     Done,
     ParameterError,
@@ -56,15 +57,17 @@ class Rate:
         return tuple(len(variable.levels) for variable in self.by)
 
 
-def design(parameters: Mapping[str, object], variables: Mapping[str, Variable]) -> Rate:
+def design(parameters: Mapping[str, object], view: AnalysisView) -> Rate:
     """Parse `by` and `confidence`; ParameterError lists every problem."""
-    chosen, problems = choose_variables(parameters.get("by"), variables, most=2, what="by")
+    chosen, problems = choose_variables(parameters.get("by"), view.variables, most=2, what="by")
+    lacking = [name for name in (BAND, EVENTS, TIME) if name not in view.variables]
+    problems += [f"the view {view.name} has no {name}, which a rate is made of" for name in lacking]
     confidence = parameters.get("confidence", 0.95)
     if confidence not in (0.90, 0.95, 0.99):
         problems.append("confidence: must be 0.90, 0.95 or 0.99")
     if problems:
         raise ParameterError(problems)
-    return Rate(chosen, variables[BAND], cast(float, confidence))
+    return Rate(chosen, view.variables[BAND], cast(float, confidence))
 
 
 def shapes(plan: Rate, broadcast: Broadcast) -> Shapes:
@@ -170,7 +173,7 @@ def _tally(
 ANALYSIS = Analysis(
     name="rate",
     title="Fractures per 100 patient-years",
-    views=("person_time",),
+    units=("patient and age band",),
     parameters={
         "by": "1 or 2 variables with levels, such as age_band",
         "confidence": "0.90, 0.95 (default) or 0.99",

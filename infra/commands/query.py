@@ -87,9 +87,10 @@ def rehearse(
     as_json: AsJson = False,
 ) -> None:
     """Run a question over release folders in one process: no network, the very same code."""
+    from federated.rehearsal import by_site
     from federated.rehearsal import rehearse as rehearsal
 
-    result = rehearsal(load_request(request), releases, gate=gate)
+    result = rehearsal(request, by_site(releases), gate=gate)
     _tell(result, request.stem, out, as_json=as_json)
 
 

@@ -15,8 +15,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from federated.rehearsal import rehearse
-from federated.request import load_request
+from federated.rehearsal import by_site, rehearse
 from federated.site import SiteParty
 from infra.demo.run import REQUESTS, Demo
 from infra.demo.synthesize import synthesize
@@ -232,7 +231,7 @@ def test_no_canary_is_in_any_message(demo: Demo, monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(SiteParty, "handle_bytes", recorded)
     for name in NAMES:
-        rehearse(load_request(REQUESTS / f"{name}.toml"), releases(demo))
+        rehearse(REQUESTS / f"{name}.toml", by_site(releases(demo)))
     assert len(wire) >= 2 * 5 * (4 + 4 + 7)  # both ways, five sites, one or two data rounds
     messages = {"wire": b"\n".join(wire)}
     assert found(["crosstab", "gene_group"], messages)  # what is sent in the open is found

@@ -143,13 +143,17 @@ class Analyte:
 class View:
     """An analysis view: all that a federated request can reach, derived by `sql` from the tables.
 
-    A view holds no identifier, no calendar date, no HGVS string and no free text.
+    A view holds no identifier, no calendar date, no HGVS string and no free text. `unit` says in a
+    word what a row is: only rows that are patients may be counted as patients. `outcomes` name the
+    columns of a time-to-event outcome: `time`, `event` and, under left truncation, `entry`.
     """
 
     name: str
     title: str
     description: str
+    unit: str
     fields: tuple[Field, ...]
+    outcomes: Mapping[str, Mapping[str, str]]
     sql: str
 
     @property

@@ -35,7 +35,8 @@ FIELD_KEYS = {
     "hard", "soft", "pattern", "derived", "jrc", "crosswalk",
 }  # fmt: skip
 TABLE_KEYS = {"title", "description", "key", "discriminator", "crosswalk", "fields"}
-VIEW_KEYS = {"title", "description", "sql", "fields"}
+VIEW_KEYS = {"title", "description", "unit", "sql", "fields", "outcomes"}
+OUTCOME_KEYS = {"time", "event", "entry"}
 CODELIST_KEYS = {"description", "systems", "attributes", "codes"}
 CODE_KEYS = {"label", "codings", "unchecked"}
 ANALYTE_KEYS = {"label", "unit", "loinc", "unchecked", "hard", "soft", "factors"}
@@ -137,7 +138,7 @@ def _code(
 def _analyte(code: str, data: Mapping[str, Any], problems: _Problems) -> Analyte:
     """Build an analyte; the canonical unit's own factor is 1."""
     place = f"codelists/analyte.toml {code}"
-    problems.check_keys(place, data, ANALYTE_KEYS, ("label", "unit", "hard"))
+    problems.check_keys(place, data, set(data), ("unit", "hard"))
     loinc, unchecked = data.get("loinc", {}), tuple(data.get("unchecked", ()))
     for key in unchecked:
         if key not in loinc and key != "loinc":
@@ -186,15 +187,22 @@ def _table(name: str, data: Mapping[str, Any], problems: _Problems) -> Table:
 def _view(name: str, data: Mapping[str, Any], member_sql: str, problems: _Problems) -> View:
     """Build an analysis view; its SQL selects from the relation `member`."""
     place = f"views/{name}.toml"
-    problems.check_keys(place, data, VIEW_KEYS, ("title", "description", "sql", "fields"))
+    needed = ("title", "description", "unit", "sql", "fields")
+    problems.check_keys(place, data, VIEW_KEYS, needed)
     fields = _fields(place, data.get("fields", {}), problems)
+    outcomes = data.get("outcomes", {})
+    for outcome, columns in outcomes.items():
+        problems.check_keys(f"{place} {outcome}", columns, OUTCOME_KEYS, ("time", "event"))
+        unknown = set(columns.values()) - {field.name for field in fields}
+        problems += [f"{place} {outcome}: no field called {name}" for name in sorted(unknown)]
     problems += [
         f"{place} {field.name}: a set of codes is no level that an analysis could count"
         for field in fields
         if field.type == "codes"
     ]
     sql = f"with member as (\n{member_sql}), rows as (\n{data.get('sql', '')})\nselect * from rows"
-    return View(name, data.get("title", ""), data.get("description", ""), fields, sql)
+    said = (data.get(key, "") for key in ("title", "description", "unit"))
+    return View(name, *said, fields, outcomes, sql)
 
 
 def _fields(place: str, data: Mapping[str, Any], problems: _Problems) -> tuple[Field, ...]:

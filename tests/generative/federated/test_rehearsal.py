@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from federated.rehearsal import rehearse
+from federated.rehearsal import by_site, rehearse
 from federated.request import parse_request
 from federated.results import Result
 from transforms.errors import RefusedError, ReleaseError, SiteDownError
@@ -22,7 +22,7 @@ CROSSTAB = parse_request(
 
 
 def test_folders_are_named_by_the_site_they_lie_below(consortium: Mapping[str, Path]) -> None:
-    listed = rehearse(CROSSTAB, list(consortium.values()))
+    listed = rehearse(CROSSTAB, by_site(consortium.values()))
     assert listed.to_json() == rehearse(CROSSTAB, consortium).to_json()
     assert sorted(listed.provenance["releases"]) == sorted(consortium)
 
@@ -75,4 +75,4 @@ def test_two_releases_of_one_site_are_not_two_sites(consortium: Mapping[str, Pat
     older = release.with_name("rel-older")
     older.mkdir()
     with pytest.raises(ReleaseError, match="two releases of one site"):
-        rehearse(CROSSTAB, [*consortium.values(), older])
+        by_site([*consortium.values(), older])

@@ -4,18 +4,18 @@ import numpy as np
 import pytest
 
 from federated.analyses import crosstab
-from federated.analysis import Ask, Done, ParameterError, Table, Variable
+from federated.analysis import AnalysisView, Ask, Done, ParameterError, Table, Variable
 from federated.statistics import Frame
 
 
 GROUP = Variable("group", "Group", ("a", "b"), ("A", "B"))
 BROKEN = Variable("broken", "Broken", ("false", "true"), ("No", "Yes"))
 AGE = Variable("age", "Age", unit="a")
-VARIABLES = {item.name: item for item in (GROUP, BROKEN, AGE)}
+VIEW = AnalysisView("test", "patient", {item.name: item for item in (GROUP, BROKEN, AGE)})
 
 
 def pooled(group: list[int], broken: list[int]) -> Table:
-    plan = crosstab.design({"variables": ["group", "broken"]}, VARIABLES)
+    plan = crosstab.design({"variables": ["group", "broken"]}, VIEW)
     columns = {"group": np.array(group), "broken": np.array(broken)}
     blocks = crosstab.site(Frame(len(group), columns), plan, {})
     done = crosstab.combine(blocks, plan, Ask())
@@ -71,5 +71,5 @@ def test_chi_squared_is_not_defined_for_a_single_row() -> None:
 )
 def test_wrong_variables_are_named(names: object, problem: str) -> None:
     with pytest.raises(ParameterError, match="variables") as caught:
-        crosstab.design({"variables": names}, VARIABLES)
+        crosstab.design({"variables": names}, VIEW)
     assert problem in str(caught.value)

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from federated.analyses import kaplan_meier
-from federated.analysis import Ask, Curve, Curves, Done, ParameterError, Variable
+from federated.analysis import AnalysisView, Ask, Curve, Curves, Done, ParameterError, Variable
 from federated.statistics import Frame
 
 
 TIME, ENTRY = Variable("time", "Time", unit="a"), Variable("entry", "Entry", unit="a")
 EVENT = Variable("event", "Event", ("false", "true"), ("No", "Yes"))
 GROUP = Variable("group", "Group", ("a", "b"), ("A", "B"))
-VARIABLES = {item.name: item for item in (TIME, ENTRY, EVENT, GROUP)}
+VIEW = AnalysisView("test", "patient", {item.name: item for item in (TIME, ENTRY, EVENT, GROUP)})
 NAMES = {"time": "time", "event": "event"}
 
 
@@ -31,7 +31,7 @@ def curves(
         "group": np.array(group if group is not None else [0] * len(time)),
     }
     names = NAMES | ({"entry": "entry"} if entry else {}) | ({"group": "group"} if group else {})
-    plan = kaplan_meier.design({**names, **more}, VARIABLES)
+    plan = kaplan_meier.design({**names, **more}, VIEW)
     blocks = kaplan_meier.site(Frame(len(time), columns), plan, {})
     done = kaplan_meier.combine(blocks, plan, Ask())
     assert isinstance(done, Done)
@@ -150,5 +150,5 @@ def test_the_early_grid_has_quarters_to_two_years_and_years_after() -> None:
 )
 def test_wrong_parameters_are_named(change: dict[str, object], problem: str) -> None:
     with pytest.raises(ParameterError) as caught:
-        kaplan_meier.design({**NAMES, **change}, VARIABLES)
+        kaplan_meier.design({**NAMES, **change}, VIEW)
     assert problem in str(caught.value)

@@ -5,14 +5,14 @@ import pytest
 from scipy.stats import poisson
 
 from federated.analyses import rate
-from federated.analysis import Ask, Done, ParameterError, Rates, Variable
+from federated.analysis import AnalysisView, Ask, Done, ParameterError, Rates, Variable
 from federated.statistics import Frame
 
 
 BAND = Variable("age_band", "Age band", ("0-1", "2-9"), ("0-1", "2-9"))
 SEX = Variable("sex", "Sex", ("f", "m"), ("F", "M"))
 NUMBERS = {name: Variable(name, name) for name in ("fracture_count", "person_years")}
-VARIABLES = {"age_band": BAND, "sex": SEX, **NUMBERS}
+VIEW = AnalysisView("test", "patient and age band", {"age_band": BAND, "sex": SEX, **NUMBERS})
 
 
 # 95 % limits for the expectation of a Poisson variable, as tabulated after Garwood (1936) in
@@ -50,7 +50,7 @@ def test_two_rounds_by_hand() -> None:
         "fracture_count": np.array([1.0, 2.0, 0.0, 0.0]),
         "person_years": np.array([2.0, 5.0, 3.0, 4.0]),
     }
-    plan = rate.design({"by": ["sex"]}, VARIABLES)
+    plan = rate.design({"by": ["sex"]}, VIEW)
     frame = Frame(4, columns)
     ask = rate.combine(rate.site(frame, plan, {}), plan, Ask())
     assert isinstance(ask, Ask)
@@ -72,14 +72,14 @@ def test_a_site_sends_nothing_for_a_cell_that_did_not_pass() -> None:
         "fracture_count": np.array([1.0, 1.0, 1.0]),
         "person_years": np.array([2.0, 4.0, 8.0]),
     }
-    plan = rate.design({"by": ["sex"]}, VARIABLES)
+    plan = rate.design({"by": ["sex"]}, VIEW)
     blocks = rate.site(Frame(3, columns), plan, {"cells": np.array([False, True])})
     assert blocks["person_years"].values.tolist() == [0.0, 4.0]
 
 
 def test_wrong_parameters_are_named() -> None:
     with pytest.raises(ParameterError) as caught:
-        rate.design({"by": ["person_years"], "confidence": 0.8}, VARIABLES)
+        rate.design({"by": ["person_years"], "confidence": 0.8}, VIEW)
     assert caught.value.problems == (
         "by: person_years is a number and has no levels",
         "confidence: must be 0.90, 0.95 or 0.99",

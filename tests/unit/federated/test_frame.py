@@ -12,7 +12,8 @@ import pytest
 
 from federated.analysis import Variable
 from federated.cohort import Comparison
-from federated.frame import FrameError, load_frame, locked_connection
+from federated.frame import FrameError, locked_connection, read_view, to_frame
+from federated.statistics import Frame
 
 
 VARIABLES = {
@@ -27,6 +28,12 @@ ROWS: dict[str, list[object]] = {
     "age": [1.5, None, 3.0],
     "count": [1, 2, None],
 }
+
+
+def load_frame(path: Path, fields: list[str], cohort: Comparison | None) -> Frame:
+    """Read the columns that the fields and the cohort need, as a tally does."""
+    needed = sorted({*fields, *([cohort.field] if cohort else [])})
+    return to_frame(read_view(path, needed), fields, VARIABLES, cohort)
 
 
 def written(folder: Path, **change: list[object]) -> Path:
@@ -45,7 +52,7 @@ def listed(path: Path) -> Path:
 
 
 def test_codes_become_positions_and_missing_is_kept(tmp_path: Path) -> None:
-    frame = load_frame(written(tmp_path), list(VARIABLES), VARIABLES, None)
+    frame = load_frame(written(tmp_path), list(VARIABLES), None)
     assert frame.rows == 3
     assert frame.columns["sex"].tolist() == [1, -1, 0]
     assert frame.columns["died"].tolist() == [1, 0, -1]
@@ -55,7 +62,7 @@ def test_codes_become_positions_and_missing_is_kept(tmp_path: Path) -> None:
 
 def test_a_cohort_may_look_at_a_field_that_is_not_read(tmp_path: Path) -> None:
     cohort = Comparison("sex", "==", ("female",))
-    frame = load_frame(written(tmp_path), ["age"], VARIABLES, cohort)
+    frame = load_frame(written(tmp_path), ["age"], cohort)
     assert frame.columns["age"].tolist() == [3.0]
 
 
@@ -70,14 +77,14 @@ def test_an_error_is_a_code_and_quotes_no_cell(
     tmp_path: Path, change: dict[str, list[object]], code: str
 ) -> None:
     with pytest.raises(FrameError) as caught:
-        load_frame(written(tmp_path, **change), ["sex", "age"], VARIABLES, None)
+        load_frame(written(tmp_path, **change), ["sex", "age"], None)
     assert caught.value.code == code
     assert "Dupont" not in repr(caught.value)
 
 
 def code_of(path: Path) -> str:
     with pytest.raises(FrameError) as caught:
-        load_frame(path, ["age"], VARIABLES, None)
+        load_frame(path, ["age"], None)
     return caught.value.code
 
 

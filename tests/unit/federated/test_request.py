@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from federated.cohort import cohort_sql, parse_cohort
-from federated.request import load_request, parse_request, variables_of
-from transforms.dictionary import DICTIONARY
+from federated.request import load_request, parse_request
+from federated.views import DICTIONARY_VIEWS
 from transforms.errors import RequestError
 
 
@@ -18,7 +18,7 @@ CROSSTAB = {
     "view": "person",
     "parameters": {"variables": ["gene_group", "ever_fractured"]},
 }
-PERSON = variables_of(DICTIONARY.views["person"])
+PERSON = DICTIONARY_VIEWS["person"].variables
 
 
 def test_a_request_survives_the_way_to_a_site() -> None:
