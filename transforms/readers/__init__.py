@@ -10,7 +10,7 @@ from pathlib import Path
 import duckdb
 
 from transforms.errors import SourceError
-from transforms.readers import delimited, excel, omop, phenopackets, redcap
+from transforms.readers import delimited, excel, fhir, omop, phenopackets, redcap
 from transforms.readers.relation import PROVENANCE, SCHEMA, SourceLike, SourceTable
 
 
