@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from transforms.dictionary.model import Dictionary, Field, Range, Table, View
+from transforms.dictionary.model import Dictionary, Field, Table, View
+from transforms.dictionary.words import elsewhere, limits, same_as, same_loinc
 
 
 __all__ = ["dictionary_page"]
@@ -34,27 +35,26 @@ def _lines(dictionary: Dictionary) -> Iterator[str]:
 
 def _part(part: Table | View) -> Iterator[str]:
     """Yield one table or view."""
-    yield f"\n### {part.title} (`{part.name}`)\n\n{part.description}\n"
+    yield f"\n### {part.title} (`{part.name}`)\n\n{part.description}"
+    if isinstance(part, Table) and part.crosswalk:
+        yield f"\nElsewhere: {elsewhere(part)}."
+    yield ""
     fields = [field for field in part.fields if not field.name.startswith("source_")]
-    columns = ("field", "type", "unit", "obligation", "leaves", "limits", "meaning")
-    yield from _table(columns, [_field_cells(field) for field in fields])
+    columns: tuple[str, ...] = (
+        "field", "type", "unit", "obligation", "leaves", "limits", "meaning", "elsewhere",
+    )  # fmt: skip
+    rows = [_field_cells(field) for field in fields]
+    if isinstance(part, View):
+        columns, rows = columns[:-1], [row[:-1] for row in rows]
+    yield from _table(columns, rows)
 
 
 def _field_cells(field: Field) -> tuple[str, ...]:
     """Return one field's row."""
-    kind = (
-        field.type
-        if field.codelist is None
-        else f"{field.type} [{field.codelist}](#{field.codelist})"
-    )
-    limits = "; ".join(
-        f"{name} {_range(limits)}"
-        for name, limits in (("hard", field.hard), ("soft", field.soft))
-        if limits is not None
-    )
+    listed = f"{field.type} [{field.codelist}](#{field.codelist})"
     return (
-        f"`{field.name}`", kind, field.unit or "", field.obligation, field.leaves, limits,
-        field.description,
+        f"`{field.name}`", field.type if field.codelist is None else listed, field.unit or "",
+        field.obligation, field.leaves, limits(field), field.description, elsewhere(field),
     )  # fmt: skip
 
 
@@ -66,9 +66,8 @@ def _analytes(dictionary: Dictionary) -> Iterator[str]:
             f"`{analyte.code}`",
             analyte.label,
             analyte.unit,
-            ", ".join(analyte.loinc),
-            _range(analyte.hard),
-            _range(analyte.soft) if analyte.soft else "",
+            same_loinc(analyte),
+            limits(analyte),
             ", ".join(
                 f"{unit} ×{factor:g}"
                 for unit, factor in analyte.factors.items()
@@ -77,7 +76,7 @@ def _analytes(dictionary: Dictionary) -> Iterator[str]:
         )
         for analyte in dictionary.analytes.values()
     ]
-    columns = ("code", "analyte", "unit", "LOINC", "hard", "soft", "from other units")
+    columns = ("code", "analyte", "unit", "LOINC", "limits", "from other units")
     yield from _table(columns, rows)
 
 
@@ -86,22 +85,8 @@ def _codelists(dictionary: Dictionary) -> Iterator[str]:
     yield "\n## Code lists"
     for codelist in dictionary.codelists.values():
         yield f"\n### {codelist.name}\n\n{codelist.description}.\n"
-        rows = [
-            (
-                f"`{code.code}`",
-                code.label,
-                ", ".join(f"{system} {value}" for system, value in code.codings.items()),
-            )
-            for code in codelist.codes.values()
-        ]
+        rows = [(f"`{code.code}`", code.label, same_as(code)) for code in codelist.codes.values()]
         yield from _table(("code", "meaning", "same as"), rows)
-
-
-def _range(limits: Range) -> str:
-    """Return limits as `low to high`."""
-    low = "" if limits.low is None else f"{limits.low:g}"
-    high = "" if limits.high is None else f"{limits.high:g}"
-    return f"{low} to {high}"
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -26,6 +26,7 @@ __all__ = [
     "between",
     "form_columns",
     "form_tables",
+    "title",
 ]
 
 START, CODES, LISTS, ABOUT = "start", "codes", "lists", "marmor"
@@ -78,7 +79,7 @@ def form_columns(table: Table) -> tuple[FormColumn, ...]:
         )
     ]
     for field in entered(table):
-        columns.append(FormColumn(field.name, _title(field), _help(field), "field", field))
+        columns.append(FormColumn(field.name, title(field), _help(field), "field", field))
         if field.name == "value" and measures_analytes(table):
             columns.append(
                 FormColumn(
@@ -92,7 +93,7 @@ def form_columns(table: Table) -> tuple[FormColumn, ...]:
     return (*columns, FormColumn(NOTE_COLUMN, "Note (not read)", note, "note"))
 
 
-def _title(field: Field) -> str:
+def title(field: Field) -> str:
     """Return what stands above a column: what to write, and in which unit."""
     words = field.description.split(";")[0].split(":")[0].strip()
     unit = UNIT_WORDS.get(field.unit, field.unit) if field.unit else ""
