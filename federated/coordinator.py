@@ -202,6 +202,8 @@ def _converse(query: _Query) -> Outcome:
     }
     while True:
         total = _unmask(query, number, masked, step.broadcast, inboxes)
+        if number == 1:
+            disclosure.check_contributing(total, query.policy)
         following = analysis.combine(total, design, step)
         if isinstance(following, Done):
             return following.outcome
@@ -231,7 +233,7 @@ def _unmask(
 ) -> Blocks:
     """Two exchanges: have the survivors signed, then the masks revealed; return the sum."""
     sites = query.gathering.sites
-    shapes = query.request.definition.shapes(query.request.design, broadcast)
+    shapes = query.request.shapes(broadcast)
     if any(vector.shape != (ring.length(shapes), 3) for vector in masked.values()):
         raise SiteDownError("a site's vector does not have the public length; compare versions")
     settles = {s: Settle(query.session, number, sites, inboxes.get(s, {})) for s in sites}

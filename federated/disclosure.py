@@ -27,10 +27,19 @@ from numpy.typing import NDArray
 
 from federated.analysis import Curve, Curves, Rates, Screen, Table, Variable
 from federated.policy import Policy
+from federated.statistics import CONTRIBUTING, Blocks
 from transforms.errors import RefusedError, raise_all
 
 
-__all__ = ["RULES", "Published", "Withheld", "passing", "release", "table_problems"]
+__all__ = [
+    "RULES",
+    "Published",
+    "Withheld",
+    "check_contributing",
+    "passing",
+    "release",
+    "table_problems",
+]
 
 RULES: Mapping[str, str] = {
     "small_cell": "too few patients in the cell; merge levels or widen the cohort",
@@ -78,6 +87,17 @@ def table_problems(variables: Sequence[Variable], policy: Policy) -> tuple[str, 
     if cells > policy.max_cells:
         problems.append(f"{cells} cells: the policy allows {policy.max_cells}; drop a variable")
     return tuple(problems)
+
+
+def check_contributing(total: Blocks, policy: Policy) -> None:
+    """Raise RefusedError unless enough sites hold somebody of the cohort; says not how many do.
+
+    What two sites hold together, either could work out by taking off its own.
+    """
+    if int(total[CONTRIBUTING].values[0]) < policy.min_sites > 1:
+        raise RefusedError(
+            f"fewer than {policy.min_sites} sites hold anybody of the cohort; widen the cohort"
+        )
 
 
 @singledispatch

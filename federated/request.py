@@ -30,6 +30,7 @@ from typing import Any
 from federated.analyses import ANALYSES
 from federated.analysis import Analysis, AnalysisView, ParameterError, Variable, suggest
 from federated.cohort import Cohort, parse_cohort
+from federated.statistics import CONTRIBUTING, Broadcast, Shape, Shapes
 from federated.views import DICTIONARY_VIEWS
 from transforms.errors import RequestError, raise_all
 
@@ -57,6 +58,11 @@ class Request:
     def definition(self) -> Analysis[Any]:
         """The analysis that the request names."""
         return ANALYSES[self.analysis]
+
+    def shapes(self, broadcast: Broadcast) -> Shapes:
+        """Return the public shapes of what a site sends in answer to `broadcast`."""
+        first = {} if broadcast else {CONTRIBUTING: Shape("counts", (1,))}
+        return {**self.definition.shapes(self.design, broadcast), **first}
 
     def question(self) -> Mapping[str, object]:
         """Return what is asked, as plain JSON values."""

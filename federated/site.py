@@ -278,7 +278,7 @@ class SiteParty:
         if number != session.round + 1:
             raise _RefusalError("protocol")
         request = session.request
-        shapes = request.definition.shapes(request.design, broadcast)
+        shapes = request.shapes(broadcast)
         try:
             blocks = self._compute(request.to_mapping(), broadcast, session.release)
             check_blocks(blocks, shapes)

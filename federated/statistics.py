@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 
 __all__ = [
+    "CONTRIBUTING",
     "Blocks",
     "Broadcast",
     "Counts",
@@ -24,6 +25,10 @@ __all__ = [
     "check_blocks",
     "tally_codes",
 ]
+
+# In every first round: 1 from a site that holds anybody of the cohort, else 0. The sum tells how
+# many sites a result rests on and, being a sum, not which.
+CONTRIBUTING = "contributing_sites"
 
 Broadcast: TypeAlias = Mapping[str, NDArray[np.generic]]
 

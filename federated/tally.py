@@ -3,13 +3,14 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
 from federated.analysis import AnalysisView
 from federated.cohort import cohort_fields
 from federated.frame import FrameError, read_view, select_view, to_frame
 from federated.request import parse_request
-from federated.statistics import Blocks, Broadcast, check_blocks
+from federated.statistics import CONTRIBUTING, Blocks, Broadcast, Counts, check_blocks
 from federated.views import DICTIONARY_VIEWS
 
 
@@ -52,6 +53,8 @@ def _tally(
     fields = analysis.fields(design)
     table = read(question.view, sorted({*fields, *cohort_fields(question.cohort)}))
     frame = to_frame(table, fields, views[question.view].variables, question.cohort)
-    blocks = analysis.site(frame, design, broadcast)
-    check_blocks(blocks, analysis.shapes(design, broadcast))
+    blocks = dict(analysis.site(frame, design, broadcast))
+    if not broadcast:
+        blocks[CONTRIBUTING] = Counts(np.array([frame.rows > 0], dtype=np.int64))
+    check_blocks(blocks, question.shapes(broadcast))
     return blocks

@@ -8,7 +8,7 @@ import pytest
 
 from federated.rehearsal import rehearse
 from federated.results import Result
-from transforms.errors import RequestError, SiteDownError
+from transforms.errors import RefusedError, RequestError, SiteDownError
 
 
 VIEW = """
@@ -95,6 +95,14 @@ def test_a_site_whose_table_lacks_a_column_fails_by_code(views: Path) -> None:
     assert result.provenance["failed"] == {"torino": "view_differs"}
     with pytest.raises(SiteDownError, match="does not have the dictionary's columns"):
         rehearse(CROSSTAB, dict.fromkeys(("a", "b", "c"), broken), views=views)
+
+
+def test_a_cohort_of_two_sites_is_refused_whoever_else_answers(views: Path) -> None:
+    nobody = {"limb": limbs(1, 0, 0)["limb"].slice(0, 0)}
+    sites = {**SITES, "odense": nobody, "torino": nobody}
+    with pytest.raises(RefusedError, match="fewer than 3 sites hold anybody of the cohort"):
+        rehearse(CROSSTAB, sites, views=views)
+    assert rehearse(CROSSTAB, sites, views=views, gate="off").data["counts"] == [[9, 6], [30, 0]]
 
 
 def test_requests_come_as_mappings_or_files(views: Path, tmp_path: Path) -> None:

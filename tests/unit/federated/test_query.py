@@ -52,7 +52,7 @@ RATE = parse_request(
 def compute(request: Mapping[str, object], broadcast: Broadcast, release: str) -> Blocks:
     """Plain statistics of a site, without a release: 20 patients in every cell."""
     asked = parse_request(request)
-    shapes = asked.definition.shapes(asked.design, broadcast)
+    shapes = asked.shapes(broadcast)
     return {
         name: Counts(np.full(shape.size, 20))
         if shape.kind == "counts"
