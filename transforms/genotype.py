@@ -20,7 +20,7 @@ from transforms.protein import CODON_SLACK, first_codon, protein_change, protein
 __all__ = ["ALIASES", "Genotype", "Variant", "gene_symbol", "normalize"]
 
 Status = Literal["understood", "needs_review"]
-Result = Literal["plp_found", "vus_only", "negative", "pending", "not_done"]
+Result = Literal["causal_found", "vus_only", "negative", "pending", "not_done"]
 
 MAX_LENGTH = 400
 # Names in use before, or besides, the HGNC symbol (data reference 1.2), as `_plain` writes them.
@@ -79,7 +79,11 @@ UNDONE = (
 )
 
 # What two variants written so are, when nothing else is said.
-IMPLIED = {"trans": "compound_heterozygous", "cis": "heterozygous", "uncertain": "heterozygous"}
+IMPLIED = {
+    "in_trans": "compound_heterozygous",
+    "in_cis": "heterozygous",
+    "uncertain": "heterozygous",
+}
 
 POSITION = r"[-*]?[0-9]{1,6}(?:[+-][0-9]{1,5})?"
 CHANGE = (
@@ -184,7 +188,7 @@ def _result(variants: tuple[Variant, ...]) -> Result | None:
     """Return what variants mean for the test, where all of them are understood and classified."""
     classes = [v.acmg_class for v in variants if v.status == "understood"]
     if any(grade is not None and grade >= 4 for grade in classes):
-        return "plp_found"
+        return "causal_found"
     if classes and len(classes) == len(variants) and set(classes) == {3}:
         return "vus_only"
     return None
@@ -346,10 +350,10 @@ def _described(variants: list[Variant], tokens: list[Token]) -> list[Variant] | 
 
 
 def _phase(said: list[str], variants: int) -> str:
-    """Return `trans`, `cis` or `unknown`; `(;)` is said of two variants by a form of its own."""
+    """Return `in_trans`, `in_cis`, `unknown`, or `uncertain` for two variants joined by `(;)`."""
     if variants < 2 or not said:
         return "unknown"
-    return "uncertain" if said[0] == "(;)" else said[0].removeprefix("in ")
+    return "uncertain" if said[0] == "(;)" else f"in_{said[0].removeprefix('in ')}"
 
 
 def _implied(phase: str) -> str:
@@ -367,7 +371,7 @@ def _alike(variants: list[Variant]) -> Iterator[Variant]:
             "compound_heterozygous",
             "homozygous",
         }
-        if same and first.phase in ("unknown", "trans"):
+        if same and first.phase in ("unknown", "in_trans"):
             yield replace(first, zygosity="homozygous", phase="unknown")
             return
     several = len(changes) > 1

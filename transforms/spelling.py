@@ -4,19 +4,22 @@ Each returns NULL for a text that spells none, so that the caller can say so.
 
 Numbers: the declared decimal sign decides what is ambiguous (`1.234` is 1234 where the decimal
 sign is a comma); what is not ambiguous reads as written (`22.1` is 22.1 in either). Blanks,
-apostrophes and the other sign separate thousands, and only where they group three digits.
+apostrophes and the other sign separate thousands, and only where they group three digits; where
+the source declares which sign groups them, only that one does.
 
 Dates: day, month and year are taken apart by pattern and put together by DuckDB, so 30 February
 is no date. A year alone is 1 July, a month alone its first day, as the dictionary's
-`date_precision` says.
+`date_precision` says. A serial day number of Excel is a date only where the mapping says which of
+the two calendars of Excel it counts in.
 """
 
-__all__ = ["amount_sql", "comparator_sql", "date_sql", "duration_sql", "precision_sql"]
+__all__ = ["EPOCHS", "amount_sql", "comparator_sql", "date_sql", "duration_sql", "precision_sql"]
 
 COMPARATOR = "^(<=|>=|[<>=≤≥])[ \u00a0]*"
 DIGITS = "[0-9]{1,15}"
 EXPONENT = "([eE][+-]?[0-9]{1,2})?"
 BLANKS = " \u00a0\u2007\u202f''\u2019"  # the apostrophe doubled, as it stands in a SQL text
+GROUPS = {" ": " \u00a0\u2007\u202f", "'": "''\u2019"}
 
 SEPARATOR = "[./ -]"
 TIME = "([T ][0-9:.,Zz+-]*)?"
@@ -27,18 +30,24 @@ COMPACT = "^([0-9]{4})([0-9]{2})([0-9]{2})$"
 MONTH_YEAR = "^([0-9]{1,2})[./-]([0-9]{4})$"
 YEAR_MONTH = "^([0-9]{4})[./-]([0-9]{1,2})$"
 YEAR = "^[0-9]{4}$"
+# Five digits: 1927 to 2173 (1931 to 2177 in the calendar of 1904); four may as well be a year.
+SERIAL = "^[0-9]{5}([.,][0-9]{1,15})?$"
+# The day before day 1; Excel believes in 29 February 1900, so that of 1900 is a day too early.
+EPOCHS = {"excel": "1899-12-30", "excel1904": "1904-01-01"}
 
 
-def amount_sql(text: str, decimal: str, compared: bool = False) -> str:
+def amount_sql(text: str, decimal: str, compared: bool = False, thousands: str = "") -> str:
     """Return the number that `text` spells with the decimal sign `decimal`.
 
     `compared`: a leading `<`, `>`, `<=`, `>=` or `=` is allowed and left to `comparator_sql`.
+    `thousands`: the sign that groups digits, a space for all blanks; empty: any that can.
     """
     text = f"replace({text}, '\u2212', '-')"  # the typographic minus
     if compared:
         text = f"regexp_replace({text}, '{COMPARATOR}', '')"
     other = "." if decimal == "," else ","
-    grouped = f"[1-9][0-9]{{0,2}}([{BLANKS}{other}][0-9]{{3}})+"
+    groups = GROUPS.get(thousands, thousands) or f"{BLANKS}{other}"
+    grouped = f"[1-9][0-9]{{0,2}}([{groups}][0-9]{{3}})+"
     declared = f"[+-]?({DIGITS}|{grouped})([{decimal}]{DIGITS})?{EXPONENT}"
     otherwise = f"[+-]?{DIGITS}[{other}]{DIGITS}{EXPONENT}"
     plain = f"regexp_replace({text}, '[{BLANKS}{other}]', '', 'g')"
@@ -81,11 +90,11 @@ def duration_sql(text: str) -> str:
     return f"case when {valid} then {sign} * ({years}) end"
 
 
-def date_sql(text: str, order: str, pivot: int | None = None) -> str:
+def date_sql(text: str, order: str, pivot: int | None = None, serials: str | None = None) -> str:
     """Return the date that `text` spells with parts in `order` (DMY, MDY or YMD).
 
     A four-digit year in front is understood in any order. Two-digit years need `pivot`: up to it
-    they are 20NN, later ones 19NN.
+    they are 20NN, later ones 19NN. `serials` (`excel` or `excel1904`): five digits count days.
     """
     day, month = (1, 2) if order == "DMY" else (2, 1)
     cases = [
@@ -101,6 +110,8 @@ def date_sql(text: str, order: str, pivot: int | None = None) -> str:
     if pivot is not None:
         year, month, day = (1, 2, 3) if order == "YMD" else (3, month, day)
         cases.append((SHORT_YEAR, _make_date(text, SHORT_YEAR, year, month, day, pivot)))
+    if serials is not None:
+        cases.append((SERIAL, f"date '{EPOCHS[serials]}' + left({text}, 5)::integer"))
     branches = " ".join(
         f"when regexp_matches({text}, '{pattern}') then {value}" for pattern, value in cases
     )

@@ -9,7 +9,8 @@ One insert per (table, source, bracket), composed from the mapping's conversions
     <field>       the value in the field's type
     <field>:raw, <field>:problem, <field>:precision, … what a conversion says besides
 
-Rows that a recode sends elsewhere (`skip`) are counted and not staged.
+Rows that a recode sends elsewhere (`skip`) are counted and not staged. Where a conversion makes
+several rows of one source row, the second and later ones say so in `bracket` (`#2`).
 """
 
 from collections.abc import Iterator
@@ -18,7 +19,15 @@ from dataclasses import dataclass
 
 import duckdb
 
-from transforms.conversions import SQL_TYPES, Conversion, Parameters, convert, present_sql, text_sql
+from transforms.conversion_rows import EVENTS, prepare
+from transforms.conversions import (
+    SQL_TYPES,
+    Conversion,
+    Parameters,
+    convert_all,
+    present_sql,
+    text_sql,
+)
 from transforms.dictionary import DICTIONARY, Dictionary, Table
 from transforms.mapping import FieldRule, Mapping
 from transforms.sql import identifier, qualified
@@ -104,10 +113,14 @@ def _pieces(table: Table, mapping: Mapping) -> Iterator[_Piece]:
     for source in mapping.sources:
         rules = mapping.rules(table.name, source.source)
         brackets = dict.fromkeys(rule.bracket for rule in rules if rule.bracket is not None)
-        if not rules:
+        for rule in rules:
+            if rule.field == EVENTS:
+                yield _Piece(table, source.source, " ".join(rule.columns), (rule,))
+        plain = [rule for rule in rules if rule.field != EVENTS]
+        if not plain:
             continue
         for bracket in brackets or [None]:
-            own = [rule for rule in rules if rule.bracket in (None, bracket)]
+            own = [rule for rule in plain if rule.bracket in (None, bracket)]
             named = {rule.field for rule in own if rule.bracket is not None}
             kept = [rule for rule in own if rule.bracket is not None or rule.field not in named]
             yield _Piece(table, source.source, bracket, tuple(kept))
@@ -118,7 +131,8 @@ def _insert(
 ) -> int:
     """Stage the rows of one piece; return how many rows were skipped."""
     parameters = Parameters()
-    conversions = [convert(rule, mapping, parameters, dictionary) for rule in piece.rules]
+    prepare(connection, piece.rules, mapping.source(piece.source))
+    conversions = convert_all(piece.rules, mapping, parameters, dictionary)
     query = _query(piece, conversions, mapping, parameters)
     connection.execute(f"create or replace temp table piece as {query}", parameters)
     connection.execute(
@@ -161,17 +175,44 @@ def _query(
         f"from {qualified('source', source.source)}"
     )
     query = f"select * from ({query}) where {_presence(piece, conversions)}"
+    query, number, skips = _rows(query, conversions)
     for step in steps:
         query = f"select {', '.join(['*', *_named(step)])} from ({query})"
+    bracket = parameters.add(piece.bracket)
     origin = {
         "source_id": f"{parameters.add(source.source)}::varchar",
         "source_system": f"{parameters.add(source.system or source.format)}::varchar",
-        "bracket": f"{parameters.add(piece.bracket)}::varchar",
-        "skipped": " or ".join(conversion.skip for conversion in conversions),
+        "bracket": f"nullif(concat_ws('#', {bracket}::varchar, {number}), '')",
+        "skipped": " or ".join([*skips, *(conversion.skip for conversion in conversions)]),
     }
-    columns = [name for step in (raw, *steps) for name in step if not name.endswith(":code")]
+    columns = [name for step in (raw, *steps) for name in step if _kept(name)]
     kept = ["person_local", *PROVENANCE, *map(identifier, columns), *_named(origin)]
     return f"select {', '.join(kept)} from ({query})"
+
+
+def _rows(query: str, conversions: list[Conversion]) -> tuple[str, str, list[str]]:
+    """Return the query with a row per element where a conversion makes several rows.
+
+    Besides: the expression of an element's number from the second on, and what is to be skipped.
+    """
+    several = [one for one in conversions if one.rows is not None]
+    if not several:
+        return query, "null", []
+    (one,) = several
+    rows, item = column(one.field, "rows"), column(one.field, "item")
+    listed = f"select *, {one.rows} as {rows} from ({query})"
+    filled = f"case when coalesce(len({rows}), 0) = 0 then [null] else {rows} end"
+    query = (
+        f"select *, unnest({filled}) as {item}, generate_subscripts({filled}, 1) as marmor_number "
+        f"from ({listed})"
+    )
+    number = "case when marmor_number > 1 then marmor_number::varchar end"
+    return query, number, [f"coalesce(len({rows}) = 0, false)"]
+
+
+def _kept(name: str) -> bool:
+    """Return whether a column of a conversion is one of the staged table's."""
+    return name.partition(":")[2] in ("", *BESIDES)
 
 
 def _named(columns: MappingType[str, str]) -> list[str]:
@@ -185,7 +226,7 @@ def _presence(piece: _Piece, conversions: list[Conversion]) -> str:
     Bracketed: one of the bracketed fields holds something. Otherwise one of all fields; a
     checkbox counts only where there is nothing else, because it is 0 in every exported row.
     """
-    if piece.bracket is not None:
+    if any(rule.bracket is not None for rule in piece.rules):
         own = {rule.field for rule in piece.rules if rule.bracket is not None}
     else:
         own = {rule.field for rule in piece.rules if rule.rule != "checkbox"}

@@ -132,10 +132,10 @@ def test_no_variant_and_no_variant_yet_are_results_of_the_test(text: str, result
     ("text", "acmg", "result"),
     [
         ("CLCN7 VUS", 3, "vus_only"),  # data reference 7.3
-        ("CLCN7 c.643G>A class 5", 5, "plp_found"),
-        ("CLCN7 c.643G>A (ACMG IV)", 4, "plp_found"),
-        ("CLCN7 c.643G>A likely pathogenic", 4, "plp_found"),
-        ("CLCN7 c.643G>A pathogène", 5, "plp_found"),
+        ("CLCN7 c.643G>A class 5", 5, "causal_found"),
+        ("CLCN7 c.643G>A (ACMG IV)", 4, "causal_found"),
+        ("CLCN7 c.643G>A likely pathogenic", 4, "causal_found"),
+        ("CLCN7 c.643G>A pathogène", 5, "causal_found"),
         ("CLCN7 c.643G>A benign", 1, None),
         ("CLCN7 c.643G>A", None, None),
     ],
@@ -150,10 +150,10 @@ def test_the_class_says_what_the_test_found(
 @pytest.mark.parametrize(
     ("text", "phase"),
     [
-        ("c.[43del];[1360C>T]", "trans"),  # data reference 7.3
+        ("c.[43del];[1360C>T]", "in_trans"),  # data reference 7.3
         ("c.(43del)(;)(1360C>T)", "unknown"),  # data reference 7.3
-        ("c.[43del;1360C>T]", "cis"),
-        ("c.43del and c.1360C>T in trans", "trans"),
+        ("c.[43del;1360C>T]", "in_cis"),
+        ("c.43del and c.1360C>T in trans", "in_trans"),
         ("c.43del, c.1360C>T", "unknown"),
     ],
 )
