@@ -216,10 +216,10 @@ def _codelists(old: Snapshot, new: Snapshot) -> Iterator[Change]:
                 "code_removed", f"code {code} of {codelist} is gone", "must",
                 "give the values that it stood for another code", None, None, codelist, code,
             )  # fmt: skip
-        for code in _removed(after, before):
+        if added := _removed(after, before):
             yield Change(
-                "code_added", f"code {code} of {codelist} is new: {after[code]}", "may",
-                "use it for values that had no code of their own", None, None, codelist, code,
+                "code_added", f"{codelist} has new codes: {', '.join(added)}", "may",
+                "use them for values that had no code of their own", None, None, codelist,
             )  # fmt: skip
         for code in before:
             if code in after and before[code] != after[code]:
