@@ -3,7 +3,8 @@
 Whoever asked the same question before and after a withdrawal, with nothing else changed, would
 subtract and know the patient who left. So a release without that patient answers the consortium
 only when at least 7 other patients changed too, or from the next quarter on, whichever is first.
-Its manifest says so: `hold: {"base": the first release without the patient, "until": a day}`.
+Its manifest says so: `hold: {"base": the first release without the patient, "until": a day}`; in
+that release itself `base` is null.
 
 Source of both numbers: the consortium's policy (a difference of 1 to 6 patients is never answered;
 releases are quarterly). The persons who withdrew do not count, so that the rule errs on their side.
@@ -16,6 +17,7 @@ from typing import Any
 from transforms.errors import ReleaseError
 from transforms.manifest import sealed_manifest
 from transforms.site import Site, current_release
+from transforms.tombstones import pending
 
 
 __all__ = ["LEAST_CHANGED", "Hold", "is_held", "next_quarter", "standing"]
@@ -37,8 +39,11 @@ def next_quarter(day: datetime.date) -> datetime.date:
 def standing(site: Site, release: str, today: datetime.date | None = None) -> str | None:
     """Return the rule by which `release` may not answer the consortium today; None when it may.
 
-    `release_gone`: it is not the current release and no longer there. `release_held`: see above.
+    `release_gone`: it is not the current release and no longer there. `release_held`: see above,
+    and while a withdrawal is not complete. Raises ReleaseError when a tombstone was spoilt.
     """
+    if pending(site):
+        return "release_held"
     try:
         hold = sealed_manifest(site.releases / release).get("hold")
     except ReleaseError:

@@ -16,7 +16,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -110,8 +110,12 @@ def publishing(site: Site) -> Iterator[Path]:
         site.releases.chmod(0o700)
         with _only_publisher(site):
             staging = _sweep(site)
-            _refuse_remote(site, staging)
-            yield staging
+            try:
+                _refuse_remote(site, staging)
+                yield staging
+            finally:
+                with suppress(OSError):
+                    remove(staging)
     except OSError as error:
         raise ReleaseError(
             f"{error.filename or site.releases}: cannot be written ({error.strerror}); make room "
@@ -346,9 +350,10 @@ def _parent(site: Site) -> dict[str, Any]:
 def _carried(site: Site, staging: Path) -> Hold | None:
     """Return the pause after a withdrawal that what is staged inherits; None when it is over."""
     current = current_release(site)
-    hold: Hold | None = sealed_manifest(site.releases / current).get("hold") if current else None
+    hold: Hold | None = read_manifest(site.releases / current).get("hold") if current else None
     if hold is None or not is_held(hold, datetime.now(UTC).date()):
         return None
+    hold = {**hold, "base": hold["base"] or current}
     base = site.releases / hold["base"] / "views" / "person.parquet"
     if base.is_file() and _changed(base, staging / "views" / "person.parquet") >= LEAST_CHANGED:
         return None

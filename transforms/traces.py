@@ -1,0 +1,135 @@
+"""Searches a folder for texts that must not be there, also inside archives and Parquet files.
+
+Looks at raw bytes, in UTF-8, UTF-16 and Latin-1; at the contents of zip (so of xlsx, ods, jar) and
+gzip files, one within the other; and at every value of a Parquet file, whose pages are compressed.
+A text counts as found only where it stands alone: `1001` is not found in `210017`.
+"""
+
+import gzip
+import io
+import re
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+
+__all__ = ["traces"]
+
+CHUNK = 1 << 20
+OVERLAP = 1 << 10
+LARGEST = 1 << 28  # bytes of one unpacked member; an archive bomb is not unpacked beyond
+DEEPEST = 3  # archives within archives
+
+
+def traces(folder: Path, texts: Iterable[str]) -> tuple[Path, ...]:
+    """Return the files below `folder` that hold one of `texts`, sorted.
+
+    A file that cannot be unpacked is searched as raw bytes alone.
+    """
+    wanted = [text for text in texts if text]
+    pattern = _pattern(wanted)
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return tuple(
+        path for path in files if not path.is_symlink() and _holds(path, pattern, set(wanted))
+    )
+
+
+def _pattern(texts: Iterable[str]) -> re.Pattern[bytes]:
+    """Return a pattern for the texts as whole words, in the encodings that centres use."""
+    forms: set[bytes] = set()
+    for text in texts:
+        forms |= {
+            rb"(?<![0-9A-Za-z])" + re.escape(text.encode(encoding)) + rb"(?![0-9A-Za-z])"
+            for encoding in ("utf-8", "latin-1")
+            if _can(text, encoding)
+        }
+        wide = re.escape(text.encode("utf-16-le"))
+        forms.add(rb"(?<![0-9A-Za-z]\0)" + wide + rb"(?![0-9A-Za-z]\0)")
+    return re.compile(b"|".join(sorted(forms)) or rb"(?!)")
+
+
+def _can(text: str, encoding: str) -> bool:
+    """Return whether the encoding has all characters of `text`."""
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _holds(path: Path, pattern: re.Pattern[bytes], texts: set[str]) -> bool:
+    """Return whether one file holds any of the texts, in its name, bytes, members or values."""
+    if pattern.search(path.name.encode()):
+        return True
+    with path.open("rb") as file:
+        if _in_stream(file, pattern):
+            return True
+        file.seek(0)
+        start = file.read(4)
+        file.seek(0)
+        if start == b"PAR1":
+            return _in_parquet(path, texts)
+        return any(_in_stream(member, pattern) for member in _members(file, start, DEEPEST))
+
+
+def _in_stream(stream: io.BufferedIOBase | io.BytesIO, pattern: re.Pattern[bytes]) -> bool:
+    """Search a stream piece by piece; pieces overlap, so that nothing falls between two."""
+    tail = b""
+    while piece := stream.read(CHUNK):
+        if pattern.search(tail + piece):
+            return True
+        tail = (tail + piece)[-OVERLAP:]
+    return False
+
+
+def _members(
+    stream: io.BufferedIOBase | io.BytesIO, start: bytes, depth: int
+) -> Iterator[io.BytesIO]:
+    """Yield what an archive holds, and what archives in it hold."""
+    if depth == 0:
+        return
+    for content in _unpacked(stream, start):
+        yield io.BytesIO(content)
+        yield from _members(io.BytesIO(content), content[:4], depth - 1)
+
+
+def _unpacked(stream: io.BufferedIOBase | io.BytesIO, start: bytes) -> Iterator[bytes]:
+    """Yield each member of a zip or gzip file, each up to `LARGEST` bytes."""
+    try:
+        if start[:2] == b"\x1f\x8b":
+            with gzip.GzipFile(fileobj=stream) as packed:
+                yield packed.read(LARGEST)
+        elif start == b"PK\x03\x04":
+            with zipfile.ZipFile(stream) as archive:
+                for info in archive.infolist():
+                    yield info.filename.encode()
+                    with archive.open(info) as member:
+                        yield member.read(LARGEST)
+    except (OSError, EOFError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error):
+        return
+
+
+def _in_parquet(path: Path, texts: set[str]) -> bool:
+    """Return whether any cell of a Parquet file, as a text, is one of the texts."""
+    try:
+        with pq.ParquetFile(path) as file:
+            wanted = pa.array(sorted(texts), pa.string())
+            return any(
+                pc.any(pc.is_in(_words(column), value_set=wanted)).as_py()
+                for batch in file.iter_batches()
+                for column in batch.columns
+            )
+    except pa.ArrowException:
+        return False
+
+
+def _words(column: pa.Array) -> pa.Array:
+    """Return the cells of a column as texts, lists laid flat."""
+    while pa.types.is_list(column.type):
+        column = column.flatten()
+    return column.cast(pa.string())
