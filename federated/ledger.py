@@ -2,8 +2,8 @@
 
 One JSON line per entry: {"seq", "time", "event", "body", "prev", "hash"}, where `hash` is SHA-256
 over the canonical entry without it and `prev` is the hash before. A changed, removed or inserted
-line breaks the chain, and a site with a broken ledger refuses every query. Bodies hold digests,
-site and release ids; never a count, never a value.
+line breaks the chain, and a site with a broken ledger refuses every query. Bodies hold the question
+in its own words, digests, site and release ids; never a count, never a value.
 
 Any number of processes may use one ledger: a lock file lets one write at a time, and each reads
 what the others wrote before it decides.
@@ -16,7 +16,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -46,7 +46,8 @@ def _now() -> datetime:
 class Spending:
     """One unmasking: which question, from which release, to whom, and over which broadcast.
 
-    `counted` names the numbers that the sites sum; several questions may have the same.
+    `counted` names the numbers that the sites sum; several questions may have the same. `words` is
+    the question as it was asked, for whoever reads the ledger.
     """
 
     question: str
@@ -56,6 +57,7 @@ class Spending:
     roster: str
     survivors: tuple[str, ...]
     broadcast: str
+    words: Mapping[str, object] = field(default_factory=dict)
 
     def same_numbers(self, body: Mapping[str, object]) -> bool:
         """Whether a ledger entry is about the same numbers of the same release."""

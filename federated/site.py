@@ -271,6 +271,7 @@ class SiteParty:
             roster=self._roster.digest,
             survivors=survivors,
             broadcast=session.binding.hex(),
+            words=session.request.question(),
         )
 
     def _mask(self, session: _Session, number: int, broadcast: Broadcast) -> Limbs:

@@ -12,7 +12,15 @@ from typing import Annotated
 
 import typer
 
-from infra.commands import consortium, demo, dictionary, quality, query, site
+from infra.commands import (
+    consortium,
+    demo,
+    dictionary,
+    quality,
+    query,
+    site,
+    site_ledger,  # noqa: F401 - adds its commands to `site`
+)
 from infra.environments import Environment, is_current, python
 from infra.output import errors
 from transforms.errors import SetupError, UserError
