@@ -19,12 +19,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms.errors import SourceError
-from transforms.readers.fhir_blocks import BLOCKS, PATIENT, Block, known
+from transforms.readers.fhir_blocks import BLOCKS, PATIENT, SAID, Block, known
 from transforms.readers.fhir_codes import by_system, curies, label
 from transforms.readers.fhir_files import Files, Versions
 from transforms.readers.fhir_observations import Lost, is_feature, observation_block
 from transforms.readers.fhir_paths import Node, extensions, values
 from transforms.readers.fhir_references import (
+    KARYOTYPE,
     Register,
     contained,
     own_id,
@@ -59,6 +60,7 @@ NAMING = {
 }  # fmt: skip
 # What must be seen besides a block's own resources, to resolve what they refer to.
 REFERRED = {
+    "patients": ("Consent",),
     "variants": ("Observation",),
     "implications": ("Observation",),
     "medications": ("Medication",),
@@ -133,7 +135,8 @@ def _start(source: SourceLike) -> _Reading:
             "correct 'decimal' in sheet 'sources'"
         )
     wanted = frozenset({"Patient", *BLOCKS[name].types, *REFERRED.get(name, ())})
-    return _Reading(name, BLOCKS[name], category, Files(wanted))
+    marks = (KARYOTYPE.encode(),) if name == "patients" else ()
+    return _Reading(name, BLOCKS[name], category, Files(wanted, marks))
 
 
 def _others(source: SourceLike, reading: _Reading) -> set[str]:
@@ -283,6 +286,9 @@ def _resolve(piece: Part, reading: _Reading) -> Part:
         table["#person"], lambda key: getattr(register.person(key), "identifier", None)
     )
     table = _put(_put(table, PATIENT[0], person), PATIENT[1], number)
+    if reading.name == "patients":
+        said = register.said_of_persons()
+        table = _fill(table, SAID, lambda one: said.get(one, {}), by=PATIENT[0])
     if reading.name == "variants":
         table = _fill(table, VARIANT_FILLS, lambda key: register.implications.get(key, {}))
     if reading.name == "medications":
@@ -338,11 +344,14 @@ def _put(table: pa.Table, name: str, cells: pa.ChunkedArray) -> pa.Table:
 
 
 def _fill(
-    table: pa.Table, names: Sequence[str], found: Callable[[str], Mapping[str, str | None]]
+    table: pa.Table,
+    names: Sequence[str],
+    found: Callable[[str], Mapping[str, str | None]],
+    by: str = "#other",
 ) -> pa.Table:
-    """Fill empty cells of `names` with what is found for the row's other key."""
+    """Fill empty cells of `names` with what is found for the row's key in column `by`."""
     for name in names:
-        more = _look_up(table["#other"], _entry(name, found))
+        more = _look_up(table[by], _entry(name, found))
         table = _put(table, name, pc.coalesce(table[name], more))
     return table
 

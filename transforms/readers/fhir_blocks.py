@@ -26,7 +26,7 @@ from transforms.readers.fhir_paths import (
 )
 
 
-__all__ = ["BLOCKS", "PATIENT", "Block"]
+__all__ = ["BLOCKS", "PATIENT", "SAID", "Block", "known"]
 
 PATIENT = ("patient_id", "patient_identifier")
 DISEASE = ("mondo", "orpha", "omim", "icd10", "icd11", "snomed", "hpo")
@@ -65,6 +65,13 @@ class Block:
         if not self.own:
             return ()
         return ("code", *(f"{system}_code" for system in self.own), "other_code", "code_text")
+
+
+# What other resources say of the person; filled when all has been read (`fhir_references`).
+SAID = (
+    "karyotypic_sex_code", "consent_status", "consent_provision", "consent_reuse_code",
+    "consent_contact_code", "consent_date",
+)  # fmt: skip
 
 
 def _bound(prefix: str, path: str) -> dict[str, Column]:
@@ -134,6 +141,7 @@ BLOCKS: Mapping[str, Block] = {
             "deceased": texts("deceasedBoolean", "#deceased"),
             "death_date": dates("deceasedDateTime"),
             "admission_date": dates("#ext.date-of-admission.value"),
+            **{name: texts(f"#said.{name}") for name in SAID},
         },
         about=(),
         rows=fhir_observations.patient,

@@ -27,13 +27,14 @@ TYPE = re.compile(rb'"resourceType"\s*:\s*"([A-Za-z]{1,40})"')
 
 @dataclass
 class Files:
-    """Reads files; of NDJSON only lines of the types `wanted`. What was seen is noted.
+    """Reads files; of NDJSON only lines of the types `wanted`, or that hold one of `marks`.
 
     `skipped` are the types of lines that were not looked into; `bare_entries` counts entries of
     Bundles that hold no resource.
     """
 
     wanted: frozenset[str]
+    marks: tuple[bytes, ...] = ()
     skipped: set[str] = field(default_factory=set)
     bare_entries: int = 0
     notes: list[str] = field(default_factory=list)
@@ -58,7 +59,8 @@ class Files:
             lines = iter(lambda: stream.readline(MAX_LINE_BYTES), b"")
             for number, line in enumerate(lines, start=1):
                 kinds = {kind.decode() for kind in TYPE.findall(line)}
-                if line.strip() and (not kinds or kinds & self.wanted):
+                marked = any(mark in line for mark in self.marks)
+                if line.strip() and (marked or not kinds or kinds & self.wanted):
                     where = f"{name}: line {number}"
                     yield number, "", _checked(_parsed(parser, line, where), where)
                 else:

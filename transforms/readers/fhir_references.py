@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from transforms.readers.fhir_observations import IMPLICATION, Lost, implication, is_variant
-from transforms.readers.fhir_paths import Node, values
+from transforms.readers.fhir_paths import Column, Node, codes, dates, extensions, texts, values
 
 
-__all__ = ["Person", "Register", "own_key", "subject_key"]
+__all__ = ["KARYOTYPE", "Person", "Register", "own_key", "subject_key"]
 
 # Kinds of identifier (HL7 table 0203) that name a person outside the centre, and parts of the
 # systems they are issued under.
@@ -28,6 +28,17 @@ NATIONAL_SYSTEMS = (
 )  # fmt: skip
 PREFERRED_TYPES = ("MR", "PI", "PT")
 RETIRED = {"old", "temp"}
+
+
+KARYOTYPE = "1296886006"  # SNOMED CT: karyotypic sex
+KARYOTYPIC_SEX = {"karyotypic_sex_code": codes("valueCodeableConcept")}
+CONSENT = {
+    "consent_status": texts("status"),
+    "consent_provision": texts("provision.type"),
+    "consent_reuse_code": codes("#ext.erdri-consent-to-reuse"),
+    "consent_contact_code": codes("#ext.erdri-agreement-to-be-contacted"),
+    "consent_date": dates("dateTime"),
+}
 
 
 @dataclass(frozen=True)
@@ -49,6 +60,8 @@ class Register:
     implications: dict[str, dict[str, str]] = field(default_factory=dict)
     """Variant → what an implication says of it, by column."""
     medications: dict[str, Any] = field(default_factory=dict)
+    said: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+    """Person → column of the block patients → what other resources say."""
 
     def see(self, url: str, resource: Node) -> None:
         """Note what others may refer to."""
@@ -60,6 +73,16 @@ class Register:
                 self.medications[key] = resource.get("code")
         elif kind == "Observation":
             self._see_observation(url, resource)
+        elif kind == "Consent" and resource.get("status") != "entered-in-error":
+            self._note(subject_key(resource, ("patient",)), CONSENT, resource)
+
+    def _note(self, key: str, columns: Mapping[str, Column], resource: Node) -> None:
+        node = {**resource, "#ext": extensions(resource)}
+        known = self.said.setdefault(key, {})
+        for name, column in columns.items():
+            text = column.take(node)
+            if text and text not in known.setdefault(name, []):
+                known[name].append(text)
 
     def _see_patient(self, url: str, resource: Node) -> None:
         person = Person(own_id(url, resource), _own_number(resource))
@@ -72,6 +95,8 @@ class Register:
                     self.replaced[key] = reference_key(other)
 
     def _see_observation(self, url: str, resource: Node) -> None:
+        if KARYOTYPE in values(resource, ("code", "coding", "code")):
+            self._note(subject_key(resource, ("subject",)), KARYOTYPIC_SEX, resource)
         if is_variant(resource):
             for key in _keys(url, resource):
                 self.about[key] = subject_key(resource, ("subject",))
@@ -86,6 +111,23 @@ class Register:
     def is_replaced(self, key: str) -> bool:
         """Tell whether a Patient was merged into another one."""
         return key in self.replaced
+
+    def said_of_persons(self) -> dict[str, dict[str, str]]:
+        """Return Patient id → column → what is said; contradictions stand side by side.
+
+        Two consents that differ give a text such as `active;rejected`, which no mapping takes for
+        a yes.
+        """
+        found: dict[str, dict[str, list[str]]] = {}
+        for key, said in self.said.items():
+            person = self.person(key)
+            known = found.setdefault(person.id, {}) if person else {}
+            for name, words in said.items():
+                known.setdefault(name, []).extend(words)
+        return {
+            one: {name: ";".join(dict.fromkeys(words)) for name, words in said.items()}
+            for one, said in found.items()
+        }
 
     def person(self, key: str) -> Person | None:
         """Return whom `key` stands for; a Patient that is not in the files is known by its id."""

@@ -59,6 +59,54 @@ def test_a_json_file_that_is_no_phenopacket_is_named(data: Path, connection):
         read(source("phenopackets", "rarelink/phenopackets/*.json", "subjects"), data, connection)
 
 
+FHIR = {
+    "patients": 10,
+    "conditions": 1,
+    "features": 47,
+    "observations": 63,  # 47 laboratory, 10 age, 2 of gestation, 4 others; two files hold copies
+    "variants": 10,
+    "implications": 10,
+    "procedures": 1,
+    "family_history": 1,
+    "encounters": 0,  # RareLink's encounters and consents say no patient
+    "consents": 0,
+}
+
+
+@pytest.mark.parametrize(("block", "rows"), FHIR.items())
+def test_rarelink_in_fhir(data: Path, connection, block, rows):
+    table = read(source("fhir", "rarelink/fhir/*.json", block), data, connection)
+    assert table.rows == rows
+    assert {"encounters": 1, "consents": 10}.get(block, 0) == table.not_held.get(
+        f"{block} without a patient", 0
+    )
+
+
+def test_rarelink_variants_in_fhir_have_all_that_the_implications_say(data: Path, connection):
+    read(source("fhir", "rarelink/fhir/*.json", "variants"), data, connection)
+    found = connection.execute(
+        "select count(hgvs_c), count(transcript), count(gene_id), count(zygosity_code), "
+        "count(acmg_code), count(disease_code) from source.x"
+    ).fetchall()
+    assert found == [(10,) * 6]
+
+
+def test_dxa_of_us_core(data: Path, connection):
+    read(source("fhir", "fhir_uscore_dxa/*.json", "observations/imaging"), data, connection)
+    found = connection.execute(
+        "select loinc_code, value, unit, unit_ucum, effective_date from source.x order by all"
+    ).fetchall()
+    day = "2021-11-10"
+    assert found == [
+        ("46278-8", "0.734", "g/cm2", "g/cm2", day),
+        ("80938-4", "-0.19", "Z-Score", "1", day),
+        ("80940-0", "0.05", "Z-Score", "1", day),
+        ("80946-7", "-1.62", "T-Score", "1", day),
+        ("80948-3", "-1.48", "T-Score", "1", day),
+        ("80954-1", "0.631", "g/cm2", "g/cm2", day),
+    ]
+
+
 PROJECTS = [
     ("arm-single-longitudinal", "", 9),
     ("blank-for-gray-status", "", 6),
