@@ -5,9 +5,10 @@ A data manager fills a workbook `mapping/mapping.xlsx` with four sheets, or four
 
 **sources**: one row per file (or per sheet, instrument, table, block of a file)
     source (its id), system, file (pattern in the inbox, such as `biologie_*.xlsx`), format
-    (delimited | excel | redcap | omop | phenopackets), sheet, header_row, encoding, delimiter,
-    decimal (`,` or `.`), date_order (DMY | MDY | YMD), missing (tokens that mean "no value",
-    separated by `;`), id_column (the column with the local person id), comment.
+    (delimited | excel | redcap | omop | phenopackets | fhir), sheet, header_row, encoding,
+    delimiter, decimal (`,` or `.`), date_order (DMY | MDY | YMD), missing (tokens that mean "no
+    value", separated by `;`), id_column (the column with the local person id; several, separated
+    by `;`: the first that holds a value), comment.
     May be left out: ready (name of a shipped mapping, which then says all else about this source:
     `transforms.ready`), thousands (the sign that groups digits: `.`, `,`, `'` or `space`),
     language (ISO 639-1, for `marmor site suggest`), repeat_key (the column that tells a person's
@@ -30,7 +31,8 @@ A data manager fills a workbook `mapping/mapping.xlsx` with four sheets, or four
     (checkbox: checked when one of them is). Rules:
 
     copy          the text as it stands. For a code: it must be a code of the code list, for an
-                  integer or boolean (true/false, 1/0) it must read as one
+                  integer or boolean (true/false, 1/0) it must read as one. For a text, arg
+                  `system=omim` takes a code of that system alone (`OMIM:166600` is 166600)
     recode        look the text up in the sheet `values` (upper or lower case and outer blanks do
                   not matter). For code, boolean, integer and string fields. arg
                   `system=orpha,omim,mondo` looks the text up in the dictionary's own codings
@@ -50,16 +52,39 @@ A data manager fills a workbook `mapping/mapping.xlsx` with four sheets, or four
                   `03/2010` are dates of lesser precision: 1 July of that year, the first of that
                   month; said in birth_date_precision or by the flag `partial_date`
     const         every row gets `arg`
+                  `excel` and `excel1904` say in which calendar of Excel five digits count days
+                  (40271 is 2010-04-03 in the calendar of 1900); without it they are no date
     checkbox      1/0 columns of REDCap, arg `gate=COLUMN` names the form's `_complete` column.
                   Checked is present/yes/true. Not checked is excluded/no/false when the gate says
-                  the form was filled in (1 or 2), otherwise unknown (a boolean: no value)
+                  the form was filled in (1 or 2), otherwise unknown (a boolean: no value).
+                  For a field of type codes the columns `field___code` make the set of the codes
+                  that are checked; the sheet `values` may say which code a column is
     age_to_date   an age at the event (`unit` as for ages, default `a`): the person's birth date
                   plus that age, whole months by the calendar, flagged `partial_date`. With unit
                   `iso8601` an ISO date stands for itself. For dates other than birth_date
     date_to_age   the date of the event, for ages (onset_age_y): the years from the person's birth
                   date to it. With unit `iso8601` an age such as `P3Y6M` stands for itself
+    split         a set of codes in one text, for fields of type codes: taken apart at
+                  `separator=,` (a sign, or semicolon | newline | space | tab; default semicolon),
+                  each part looked up in the sheet `values` or taken as a code. One part that is
+                  neither stops the run, as for recode
+    hgvs          a genotype in free text, for variant.hgvs_c: `CLCN7: c.643G>A (p.G215R) het`,
+                  `c.[43del];[1360C>T]`. Makes a row for each variant and fills gene_symbol,
+                  transcript, hgvs_c, hgvs_p, zygosity, phase, variant_class, acmg_class and
+                  variant_raw; a field with a row of its own keeps what its own column says.
+                  `gene_column=NAME` names the column of the gene. `no mutation found` and
+                  `pending` make no row (counted as skipped): the same rule for
+                  genetic_test.result reads them. What is not understood, or contradicts a field's
+                  own column or the protein's codon, is never guessed: the row keeps the text and
+                  gets the flag `needs_review`
+    count_to_events  a number of events without dates. The field is `*`, arg says what is known of
+                  all of them and that their dates are not: `bone_site=femur_shaft;date=unknown`.
+                  A count of 3 makes three rows with the flag `undated_event`, 0 makes none
+                  (counted as skipped); what is no whole number up to 200 is rejected. Undated
+                  events count in a prevalence and in no rate
     not_collected the site does not have it; says so in the coverage. `column` is empty, `source`
                   may be empty (all sources of that table)
+    impossible    the same, because the format has no place for it (OMOP and zygosity, say)
 
     Any text of `missing`, and an empty cell, is "no value" before any rule sees it. What a rule
     cannot read is never guessed: a mandatory field rejects the row (`unknown_code`,
@@ -74,7 +99,9 @@ A data manager fills a workbook `mapping/mapping.xlsx` with four sheets, or four
     May be left out: predicate (exact | broad | narrow: how the code compares with the
     value; empty: exact), justification, confidence, author, date
 
-**ignore**: source, column, reason (identifier | free_text | not_needed | derived), comment
+**ignore**: source, column, reason (identifier | free_text | not_needed | derived). May be left out:
+    status (empty: approved), confidence, author, date, comment. The column `*` stands for all
+    columns that another source of the same files and sheet uses or ignores
 
 `status` is suggested, approved or rejected. A mapping runs only when no row is `suggested`; a row
 that is `rejected` counts as not there. A column that no row of fields or ignore uses (as column,
@@ -98,6 +125,7 @@ from transforms.sheets import Row, read_sheets
 
 __all__ = [
     "MISSING",
+    "NOT_HELD",
     "OPTIONAL",
     "OTHERS",
     "REJECT",
@@ -111,6 +139,7 @@ __all__ = [
     "column_name",
     "normal_value",
     "parse_mapping",
+    "parse_sheets",
 ]
 
 SHEETS: MappingType[str, tuple[str, ...]] = {
@@ -127,18 +156,24 @@ SHEETS: MappingType[str, tuple[str, ...]] = {
         "table", "field", "source", "source_value", "target_code", "predicate", "justification",
         "status", "confidence", "author", "date", "comment",
     ),
-    "ignore": ("source", "column", "reason", "comment"),
+    "ignore": (
+        "source", "column", "reason", "status", "confidence", "author", "date", "comment",
+    ),
 }  # fmt: skip
 # A sheet may do without these columns: then every cell of them is empty.
 OPTIONAL: MappingType[str, tuple[str, ...]] = {
     "sources": ("ready", "thousands", "language", "repeat_key", "comment"),
     "fields": ("required_if", "confidence", "author", "date", "comment"),
     "values": ("predicate", "justification", "confidence", "author", "date", "comment"),
-    "ignore": ("comment",),
+    "ignore": ("status", "confidence", "author", "date", "comment"),
 }
 # What a row of the sheet `values` may say instead of a code, and how it names all other texts.
 SKIP, REJECT, MISSING = "skip", "reject", "missing"
 OTHERS = "*"
+# Rules for what a source does not have: nobody asks for it, or its format has no place for it.
+NOT_HELD = ("not_collected", "impossible")
+# Args that name a column besides those of `column`.
+OTHER_COLUMNS = ("unit_column", "gate", "gene_column")
 BLANK_WORDS = (
     "space",
     "blank",
@@ -171,7 +206,13 @@ class Source:
     language: str = ""
     repeat_key: str = ""
     ready: str = ""
+    optional: bool = False  # said of shipped sources alone: no such part is no error
     place: str = dataclasses.field(default="", compare=False)
+
+    @property
+    def id_columns(self) -> tuple[str, ...]:
+        """The columns of the local person id; the first that holds something counts."""
+        return tuple(column_name(part) for part in self.id_column.split(";") if part.strip())
 
 
 @dataclass(frozen=True)
@@ -206,7 +247,7 @@ class FieldRule:
     def used_columns(self) -> tuple[str, ...]:
         """Every column of the source that the rule looks at."""
         options = self.options
-        extra = [column_name(options[key]) for key in ("unit_column", "gate") if key in options]
+        extra = [column_name(options[key]) for key in OTHER_COLUMNS if key in options]
         return (*self.columns, *extra)
 
 
@@ -233,6 +274,7 @@ class IgnoreRule:
     column: str
     reason: str
     place: str = dataclasses.field(default="", compare=False)
+    status: str = "approved"
 
 
 @dataclass(frozen=True)
@@ -258,11 +300,11 @@ class Mapping:
         return {source.source: source for source in self.sources}[source_id]
 
     def rules(self, table: str, source: str) -> tuple[FieldRule, ...]:
-        """Return the rules that fill `table` from `source`, without those not collected."""
+        """Return the rules that fill `table` from `source`, without those for what it lacks."""
         return tuple(
             rule
             for rule in self.fields
-            if (rule.table, rule.source) == (table, source) and rule.rule != "not_collected"
+            if (rule.table, rule.source) == (table, source) and rule.rule not in NOT_HELD
         )
 
     def codes(self, rule: FieldRule) -> dict[str, str]:
@@ -285,7 +327,7 @@ class Mapping:
         return frozenset(
             rule.field
             for rule in self.fields
-            if rule.rule == "not_collected" and rule.table == table and rule.source in ("", source)
+            if rule.rule in NOT_HELD and rule.table == table and rule.source in ("", source)
         )
 
 
@@ -304,6 +346,16 @@ def normal_value(text: str) -> str:
 
 
 def parse_mapping(folder: Path) -> Mapping:
+    """Read the mapping in `folder`, with all that its ready mappings say in place of their names.
+
+    Raises MappingError as `parse_sheets` does, and when a ready mapping is not known.
+    """
+    from transforms.ready import expand  # it reads shipped mappings as those of a site are read
+
+    return expand(parse_sheets(folder))
+
+
+def parse_sheets(folder: Path) -> Mapping:
     """Read the workbook or the four CSV files in `folder`; say nothing yet about their meaning.
 
     Raises MappingError when there is no mapping, a file cannot be read, a sheet is missing, or a
@@ -315,7 +367,13 @@ def parse_mapping(folder: Path) -> Mapping:
         fields=tuple(_field(row, place) for row, place in sheets["fields"]),
         values=tuple(_value(row, place) for row, place in sheets["values"]),
         ignores=tuple(
-            IgnoreRule(row["source"], column_name(row["column"]), row["reason"], place)
+            IgnoreRule(
+                row["source"],
+                column_name(row["column"]),
+                row["reason"],
+                place,
+                row["status"] or "approved",
+            )
             for row, place in sheets["ignore"]
         ),
     )
@@ -328,6 +386,7 @@ def _without_rejected(mapping: Mapping) -> Mapping:
         mapping,
         fields=tuple(rule for rule in mapping.fields if rule.status != "rejected"),
         values=tuple(value for value in mapping.values if value.status != "rejected"),
+        ignores=tuple(ignore for ignore in mapping.ignores if ignore.status != "rejected"),
     )
 
 

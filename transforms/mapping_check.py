@@ -13,12 +13,14 @@ from collections.abc import Mapping as MappingType
 from pathlib import Path
 
 from transforms.codings import known_systems, systems_of
+from transforms.conversion_rows import EVENTS
 from transforms.dictionary import DICTIONARY, Dictionary, Field, Table
 from transforms.dictionary.entry import made_here
 from transforms.errors import MappingError, raise_all
 from transforms.form import form_alone
 from transforms.mapping import (
     MISSING,
+    NOT_HELD,
     REJECT,
     SKIP,
     FieldRule,
@@ -28,6 +30,14 @@ from transforms.mapping import (
     normal_value,
     parse_mapping,
 )
+from transforms.rule_checks import (
+    check_boxes,
+    check_count,
+    check_genotype,
+    check_required_if,
+    filled,
+)
+from transforms.spelling import EPOCHS
 from transforms.units import AGE_DURATION, analyte_factors, field_factors, holds_analytes, normal
 
 
@@ -37,6 +47,7 @@ FORMATS = ("delimited", "excel", "redcap", "omop", "phenopackets", "fhir")
 STATUSES = ("suggested", "approved", "rejected")
 THOUSANDS = ("", ".", ",", "'", " ")
 PREDICATES = ("exact", "broad", "narrow")
+EVERY = "*"
 REASONS = ("identifier", "free_text", "not_needed", "derived")
 # Which rule can fill which type of field.
 RULES: MappingType[str, tuple[str, ...]] = {
@@ -45,17 +56,24 @@ RULES: MappingType[str, tuple[str, ...]] = {
     "number": ("number", "integer"),
     "date": ("date",),
     "const": ("string", "code", "integer", "boolean", "number", "date"),
-    "checkbox": ("code", "boolean"),
+    "checkbox": ("code", "codes", "boolean"),
+    "split": ("codes",),
+    "hgvs": ("string", "code"),
     "age_to_date": ("date",),
     "date_to_age": ("number",),
-    "not_collected": ("string", "code", "codes", "integer", "boolean", "number", "date"),
+    **dict.fromkeys(NOT_HELD, ("string", "code", "codes", "integer", "boolean", "number", "date")),
 }
 OPTIONS: MappingType[str, tuple[str, ...]] = {
+    "copy": ("system",),
     "recode": ("system",),
     "number": ("unit_column",),
-    "date": ("order", "pivot", "parts"),
+    "date": ("order", "pivot", "parts", *EPOCHS),
+    "split": ("separator",),
+    "hgvs": ("gene_column",),
     "checkbox": ("gate",),
 }
+# Rules that look texts up in the sheet values.
+LOOKING_UP = ("recode", "split", "checkbox")
 # How a constant of the mapping spells a number or a date: as DuckDB reads it without rounding.
 READS: MappingType[str, str] = {
     "integer": r"[+-]?[0-9]{1,15}",
@@ -94,6 +112,7 @@ def check_mapping(mapping: Mapping, dictionary: Dictionary = DICTIONARY) -> Iter
     for ignore in mapping.ignores:
         yield from _one_of(ignore.place, "source", ignore.source, _ids(mapping))
         yield from _one_of(ignore.place, "reason", ignore.reason, REASONS)
+        yield from _approved(ignore.place, ignore.status)
     yield from _check_tables(mapping, dictionary)
 
 
@@ -114,7 +133,7 @@ def check_columns(mapping: Mapping, columns: MappingType[str, Sequence[str]]) ->
         named = list(_named_columns(mapping, source))
         for place, what, column in named:
             yield from _one_of(place, what, column, there)
-        known = {column for _, _, column in named}
+        known = {column for _, _, column in named} | _read_beside(mapping, source)
         for column in there:
             if column not in known:
                 yield (
@@ -125,16 +144,33 @@ def check_columns(mapping: Mapping, columns: MappingType[str, Sequence[str]]) ->
 
 def _named_columns(mapping: Mapping, source: Source) -> Iterator[tuple[str, str, str]]:
     """Yield place, column of the sheet and content of every cell that names a source's column."""
-    yield source.place, "id_column", source.id_column
+    for column in source.id_columns:
+        yield source.place, "id_column", column
     if source.repeat_key:
         yield source.place, "repeat_key", source.repeat_key
     for rule in mapping.fields:
-        if rule.source == source.source and rule.rule != "not_collected":
+        if rule.source == source.source and rule.rule not in NOT_HELD:
             for column in rule.used_columns:
                 yield rule.place, "column", column
     for ignore in mapping.ignores:
-        if ignore.source == source.source:
+        if ignore.source == source.source and ignore.column != EVERY:
             yield ignore.place, "column", ignore.column
+
+
+def _read_beside(mapping: Mapping, source: Source) -> set[str]:
+    """Return the columns that `*` in the sheet ignore stands for.
+
+    They are those that another source of the same files and sheet names, so that a column which
+    nobody has looked at still blocks.
+    """
+    if not any(i.source == source.source and i.column == EVERY for i in mapping.ignores):
+        return set()
+    beside = [
+        other
+        for other in mapping.sources
+        if other != source and (other.file, other.sheet) == (source.file, source.sheet)
+    ]
+    return {column for other in beside for _, _, column in _named_columns(mapping, other)}
 
 
 def _recognized(mapping: Mapping, source: Source, there: Sequence[str]) -> bool:
@@ -162,7 +198,13 @@ def _duplicates(mapping: Mapping) -> Iterator[str]:
     """Yield each row that says again what an earlier row said."""
     parts: list[tuple[Iterable[object], Callable[..., tuple[object, ...]]]] = [
         (mapping.sources, lambda item: (item.source,)),
-        (mapping.fields, lambda item: (item.table, item.field, item.bracket, item.source)),
+        (
+            mapping.fields,
+            lambda item: (
+                item.table, item.field, item.bracket, item.source,
+                item.columns if item.field == EVENTS else (),
+            ),
+        ),
         (
             mapping.values,
             lambda item: (
@@ -192,7 +234,7 @@ def _check_source(source: Source) -> Iterator[str]:
     for column, value in (("source", source.source), ("file", source.file)):
         if not value:
             yield f"{source.place}: {column} is empty"
-    if not source.id_column:
+    if not source.id_columns:
         yield f"{source.place}: id_column is empty; name the column with the local person id"
     if source.header_row < 1:
         yield f"{source.place}: header_row must be a whole number from 1"
@@ -205,7 +247,7 @@ def _check_source(source: Source) -> Iterator[str]:
 def _check_field(rule: FieldRule, mapping: Mapping, dictionary: Dictionary) -> Iterator[str]:
     """Yield what is wrong with one row of the sheet fields."""
     yield from _approved(rule.place, rule.status)
-    if rule.source or rule.rule != "not_collected":
+    if rule.source or rule.rule not in NOT_HELD:
         yield from _one_of(rule.place, "source", rule.source, _ids(mapping))
     if rule.table not in dictionary.tables:
         yield from _one_of(rule.place, "table", rule.table, dictionary.tables)
@@ -215,6 +257,10 @@ def _check_field(rule: FieldRule, mapping: Mapping, dictionary: Dictionary) -> I
         field.name for field in table.fields if not field.name.startswith("source_")
         and field.name not in (*table.key, "person_id")
     ]  # fmt: skip
+    if rule.field == EVENTS:
+        yield from check_count(rule, table, dictionary)
+        return
+    yield from check_required_if(rule, table)
     if rule.field not in settable:
         yield from _one_of(rule.place, "field", rule.field, settable)
         return
@@ -268,7 +314,11 @@ def _check_rule(
         yield from checks[rule.rule](rule, table, dictionary)
     if rule.rule == "recode":
         yield from _check_recode(rule, field, mapping, dictionary)
-    if rule.rule == "not_collected" and rule.field in (table.discriminator, "consent_reuse"):
+    if rule.rule == "hgvs":
+        yield from check_genotype(rule)
+    if rule.rule == "checkbox" and field.type == "codes":
+        yield from check_boxes(rule, mapping, dictionary)
+    if rule.rule in NOT_HELD and rule.field in (table.discriminator, "consent_reuse"):
         yield f"{rule.place}: {rule.field} cannot be left out; map it or use rule const"
 
 
@@ -286,7 +336,7 @@ def _check_recode(
 
 def _check_columns_given(rule: FieldRule) -> Iterator[str]:
     """Yield a problem when a rule has a column and needs none, or the other way round."""
-    needs = rule.rule not in ("const", "not_collected")
+    needs = rule.rule not in ("const", *NOT_HELD)
     if needs and not rule.columns:
         yield f"{rule.place}: column is empty; rule {rule.rule} needs one"
     if not needs and rule.columns:
@@ -371,7 +421,7 @@ def _check_value(value: ValueRule, mapping: Mapping, dictionary: Dictionary) -> 
     recodes = [
         rule
         for rule in mapping.fields
-        if rule.rule == "recode" and (rule.table, rule.field) == (value.table, value.field)
+        if rule.rule in LOOKING_UP and (rule.table, rule.field) == (value.table, value.field)
         and value.source in ("", rule.source) and value.bracket in (None, rule.bracket)
     ]  # fmt: skip
     if not recodes:
@@ -424,7 +474,7 @@ def _check_tables(mapping: Mapping, dictionary: Dictionary) -> Iterator[str]:
     pairs = dict.fromkeys(
         (rule.table, rule.source)
         for rule in mapping.fields
-        if rule.rule != "not_collected" and rule.table in dictionary.tables
+        if rule.rule not in NOT_HELD and rule.field != EVENTS and rule.table in dictionary.tables
     )
     if not any(table == "person" for table, _ in pairs):
         yield "sheet fields: no row fills the table person, to which all others refer"
@@ -435,7 +485,7 @@ def _check_tables(mapping: Mapping, dictionary: Dictionary) -> Iterator[str]:
             dict.fromkeys(rule.bracket for rule in rules if rule.bracket)
         )
         yield from _check_discriminator(table, source, rules, brackets)
-        given = {(rule.field, rule.bracket) for rule in rules}
+        given = {(name, rule.bracket) for rule in rules for name in filled(rule)}
         lacking = mapping.not_collected(table_name, source)
         for field in table.fields:
             if field.obligation != "mandatory" or made_here(table, field):

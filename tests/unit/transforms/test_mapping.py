@@ -151,6 +151,19 @@ def test_all_problems_come_at_once(tmp_path: Path) -> None:
     assert len(found) >= 3
 
 
+def test_a_second_source_of_a_sheet_may_leave_the_columns_of_the_first_at_once(
+    tmp_path: Path,
+) -> None:
+    sources = SOURCES + SOURCES.splitlines()[1].replace("p,", "second,", 1) + "\n"
+    mapping = load_mapping(
+        write(tmp_path, sources=sources, ignore=f"{IGNORE}second,*,not_needed,\n")
+    )
+    assert not list(check_columns(mapping, COLUMNS | {"second": COLUMNS["p"]}))
+    wider = (*COLUMNS["p"], "Poids")
+    (problem,) = check_columns(mapping, COLUMNS | {"second": wider})
+    assert problem.startswith("source second: unmapped column 'Poids'")
+
+
 def test_columns_used_and_columns_there_must_agree(tmp_path: Path) -> None:
     mapping = load_mapping(write(tmp_path))
     columns = {"p": ("IPP", "Nom", "Naissance", "Sexe", "Contact", "Date", "Calcum", "Poids")}
