@@ -8,8 +8,7 @@ import datetime
 import functools
 import hashlib
 import json
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 from transforms.dictionary import DICTIONARY
 from transforms.durable import write_json
 from transforms.errors import SourceError
+from transforms.fingerprints import fingerprints, inbox_files
 from transforms.mapping_check import load_mapping
 from transforms.site import Site, current_release
 from transforms.tombstones import withdrawn_digest
@@ -82,7 +82,7 @@ def load_batch(site: Site, run_id: str) -> Batch:
 
 def inputs(site: Site) -> dict[str, Any]:
     """Return everything that a run depends on, as plain data without any file name."""
-    files = sorted(_fingerprints(site.inbox))
+    files = fingerprints(site.inbox, site.work)
     if not files:
         raise SourceError(f"{site.inbox}: no file there; put the centre's exports into it")
     return {
@@ -112,26 +112,6 @@ def code_version() -> str:
         digest.update(f"{name}\0{len(content)}\0".encode())
         digest.update(content)
     return f"{metadata.version('marmor')}+{digest.hexdigest()[:12]}"
-
-
-def inbox_files(inbox: Path) -> tuple[Path, ...]:
-    """Return every file of the inbox that a reader may see: not hidden, no lock of Excel."""
-    found = (path for path in sorted(inbox.rglob("*")) if path.is_file())
-    return tuple(path for path in found if not path.name.startswith((".", "~$")))
-
-
-def _fingerprints(inbox: Path) -> Iterator[list[str]]:
-    """Yield [digest of the name, digest of the content] of each file of the inbox."""
-    for path in inbox_files(inbox):
-        name = path.relative_to(inbox).as_posix()
-        try:
-            with path.open("rb") as file:
-                content = hashlib.file_digest(file, "sha256").hexdigest()
-        except OSError as error:
-            raise SourceError(
-                f"{name}: cannot be read ({error.strerror}); check its permissions"
-            ) from None
-        yield [hashlib.sha256(os.fsencode(name)).hexdigest(), content]
 
 
 def _released_run(site: Site) -> str | None:

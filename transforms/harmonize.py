@@ -14,45 +14,41 @@ All work on rows is SQL in an in-memory DuckDB. A run leaves behind (`transforms
     quarantine/<run>/<table>.csv   rejected rows with the text that was looked at, for the data
                              manager's eyes; the only file with raw values, mode 0600
 
-A person without a yes to reuse, and every row of theirs, is left out before anything is looked at:
-they are counted in harmonization.json and stand in no reject, flag or quarantine.
+A person who withdrew, or is without a yes to reuse, and every row of theirs, is left out before
+anything is looked at: they are counted in harmonization.json and stand in no reject, flag or
+quarantine.
 """
 
 import datetime
-import tempfile
-from collections import Counter
 from collections.abc import Iterator
 from collections.abc import Mapping as MappingType
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import duckdb
 
 from transforms.codelists import load_codelists
-from transforms.collect import Batch, inbox_files, inputs, load_batch
+from transforms.collect import Batch, inputs, load_batch
 from transforms.derive import derive
 from transforms.dictionary import DICTIONARY, Table
 from transforms.errors import MappingError, SourceError, raise_all
+from transforms.intake import scratch, take_in
 from transforms.limits import check_limits
 from transforms.mapping import Mapping
-from transforms.mapping_check import check_columns, load_mapping
+from transforms.mapping_check import load_mapping
 from transforms.outcome import DONE, Harmonized, write_outcome
 from transforms.pseudonyms import install, site_key
 from transforms.rules import apply_rules
 from transforms.site import Site
 from transforms.sql import identifier, qualified
 from transforms.staging import SCHEMA, column, stage
+from transforms.tombstones import PREFIX, tombstones
 from transforms.unmapped import unmapped_values
 
 
-if TYPE_CHECKING:
-    from transforms.readers import SourceTable
-
 __all__ = ["Harmonized", "Judged", "harmonize", "judged"]
-
-SCRATCH = ".scratch-"
 
 
 @dataclass(frozen=True)
@@ -86,24 +82,18 @@ def judged(site: Site, batch: Batch | None, mapping: Mapping) -> Iterator[Judged
     Without a `batch` nothing needs to have been collected and today is the ingest date: a dry run.
     Raises as `harmonize` does.
     """
-    with _scratch(site) as folder, duckdb.connect(config=_quiet(folder)) as connection:
-        counts = _read(connection, site, mapping)
+    with scratch(site) as folder, duckdb.connect(config=_quiet(folder)) as connection:
+        taken = take_in(connection, site, mapping, folder)
+        mapping, counts = taken.mapping, taken.counts
         if batch is not None:
             _unchanged(site, batch)
         install(connection, site_key(site.keys))
         counts["skipped"] = stage(connection, mapping)
+        counts["excluded_withdrawn"] = _leave_out(connection, tombstones(site))
         today = datetime.datetime.now(datetime.UTC).date()
         day = batch.ingest_date if batch else today
         counts |= _judge(connection, mapping, day, dry=batch is None)
         yield Judged(connection, counts)
-
-
-@contextmanager
-def _scratch(site: Site) -> Iterator[Path]:
-    """Yield a folder for what does not outlive a run, readable by the site's own user alone."""
-    site.work.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=site.work) as folder:
-        yield Path(folder)
 
 
 def _quiet(folder: Path) -> dict[str, str | bool | int | float | list[str]]:
@@ -113,40 +103,6 @@ def _quiet(folder: Path) -> dict[str, str | bool | int | float | list[str]]:
         "autoload_known_extensions": False,
         "temp_directory": str(folder / "spill"),
     }
-
-
-def _read(connection: duckdb.DuckDBPyConnection, site: Site, mapping: Mapping) -> dict[str, Any]:
-    """Read all sources into `source.*`; return what was read, refuse columns that do not fit."""
-    from transforms.readers import read  # its libraries are there at a site only
-
-    tables = [read(source, site.inbox, connection) for source in mapping.sources]
-    columns = {table.source: table.columns for table in tables}
-    raise_all(MappingError, list(check_columns(mapping, columns)))
-    not_held = Counter[str]()
-    for table in tables:
-        not_held.update(table.not_held)
-    files = {name for table in tables for name in table.files}
-    parts = _unread_parts(tables)
-    not_held["files that no source reads"] = len(inbox_files(site.inbox)) - len(files)
-    not_held["sheets, instruments or tables that no source reads"] = len(parts)
-    notes = sorted({note for table in tables for note in table.notes})
-    not_held[f"remarks of the readers, listed in {DONE}"] = len(notes)
-    return {
-        "rows_read": {table.source: table.rows for table in tables},
-        "files_read": {table.source: len(table.files) for table in tables},
-        "not_held": {kind: count for kind, count in not_held.items() if count},
-        "unread_parts": parts,
-        "notes": notes,
-    }
-
-
-def _unread_parts(tables: "list[SourceTable]") -> list[str]:
-    """Return the parts of files that every source of these files leaves to others."""
-    left: dict[tuple[str, ...], set[str]] = {}
-    for table in tables:
-        others = set(table.other_parts)
-        left[table.files] = left.get(table.files, others) & others
-    return sorted(part for parts in left.values() for part in parts)
 
 
 def _unchanged(site: Site, batch: Batch) -> None:
@@ -188,6 +144,27 @@ def _judge(
         _settle(connection, table)
     apply_rules(connection)
     return excluded
+
+
+def _leave_out(connection: duckdb.DuckDBPyConnection, withdrawn: frozenset[str]) -> int:
+    """Take away all rows of persons who withdrew; return how many persons there were."""
+    if not withdrawn:
+        return 0
+    persons = " union ".join(
+        f"select person_id from {qualified(SCHEMA, table)}" for table in DICTIONARY.tables
+    )
+    connection.execute(
+        f"create or replace temp table withdrawn as select person_id from ({persons}) "
+        "where pseudonym($1, person_id) in (select unnest($2::varchar[]))",
+        [PREFIX, sorted(withdrawn)],
+    )
+    for table in DICTIONARY.tables:
+        connection.execute(
+            f"delete from {qualified(SCHEMA, table)} "
+            "where person_id in (select person_id from withdrawn)"
+        )
+    ((count,),) = connection.execute("select count(*) from withdrawn").fetchall()
+    return int(count)
 
 
 def _exclude(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:

@@ -1,11 +1,16 @@
 """What every reader shares: how a source is declared, found, and laid down as a text relation."""
 
+import stat
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import reduce
 from pathlib import Path, PurePosixPath
 from typing import Protocol
+from urllib.parse import quote
 
 import duckdb
 import pyarrow as pa
@@ -22,18 +27,27 @@ __all__ = [
     "Part",
     "SourceLike",
     "SourceTable",
+    "Stream",
     "column_names",
     "content",
+    "irregular_files",
+    "leaving_out",
     "matching_files",
+    "parquet_name",
     "part",
     "some",
     "store",
+    "writing_to",
 ]
 
 SCHEMA = "source"
 PROVENANCE = ("source_file", "source_sheet", "source_row")
 BLANKS = " \t\r\n\u00a0\u2007\u202f\ufeff"
-MAX_FILE_BYTES = 200 * 2**20
+MAX_FILE_BYTES = 200 * 2**20  # of a file that is read at once; delimited text is streamed
+MAX_COLUMNS = 20_000
+BATCH_ROWS = 2**16
+# Rows of a Parquet row group: as many as DuckDB writes by itself, fewer when there are many columns
+GROUP_ROWS, MIN_GROUP_ROWS, GROUP_CELLS = 122_880, 2_048, 2**24
 
 
 class SourceLike(Protocol):
@@ -100,12 +114,58 @@ class Part:
     columns: tuple[str, ...]
     table: pa.Table
 
+    def blocks(self) -> Iterator[pa.Table]:
+        """Yield the rows at once."""
+        yield self.table
+
+
+@dataclass(frozen=True)
+class Stream:
+    """The rows of one file that may be large, each block laid out as a Part's table; read once."""
+
+    file: str
+    columns: tuple[str, ...]
+    source: Iterator[pa.Table]
+
+    def blocks(self) -> Iterator[pa.Table]:
+        """Yield the rows block by block."""
+        yield from self.source
+
+
+_left_out: ContextVar[frozenset[str]] = ContextVar("left_out", default=frozenset())
+_folder: ContextVar[Path | None] = ContextVar("folder", default=None)
+
+
+@contextmanager
+def leaving_out(names: Iterable[str]) -> Iterator[None]:
+    """Have `matching_files` pass over files, by their names relative to the inbox."""
+    token = _left_out.set(frozenset(names))
+    try:
+        yield
+    finally:
+        _left_out.reset(token)
+
+
+@contextmanager
+def writing_to(folder: Path) -> Iterator[None]:
+    """Have `store` write `<folder>/<parquet_name>` instead of making a table."""
+    token = _folder.set(folder)
+    try:
+        yield
+    finally:
+        _folder.reset(token)
+
+
+def parquet_name(source: str) -> str:
+    """Return the name of the file that holds a source, whatever characters its id has."""
+    return f"{quote(source, safe='')}.parquet"
+
 
 def matching_files(source: SourceLike, inbox: Path) -> tuple[Path, ...]:
     """Return the files of `inbox` that the source's pattern matches, sorted by name.
 
-    Hidden files and the lock files of open workbooks (`~$…`) are left out. Raises SourceError when
-    the pattern leaves the inbox or matches nothing.
+    Hidden files, the lock files of open workbooks (`~$…`) and what was left out are not returned.
+    Raises SourceError when the pattern leaves the inbox or matches nothing but what is no file.
     """
     pattern = source.file
     steps = PurePosixPath(pattern).parts
@@ -114,14 +174,45 @@ def matching_files(source: SourceLike, inbox: Path) -> tuple[Path, ...]:
             f"source {source.source}: the file pattern '{pattern}' must name files inside the "
             "inbox; write it relative to the inbox, for example 'labs_*.csv'"
         )
-    found = (path for path in inbox.glob(pattern) if path.is_file())
-    files = tuple(sorted(path for path in found if not path.name.startswith((".", "~$"))))
-    if not files:
-        raise SourceError(
-            f"source {source.source}: no file in {inbox} matches '{pattern}'; "
-            "put the export there, or correct the column 'file' of the mapping's sheet 'sources'"
-        )
-    return files
+    found = [path for path in sorted(inbox.glob(pattern)) if _is_visible(path)]
+    files = [path for path in found if path.is_file() and not _kind(path, inbox)]
+    if files:
+        left_out = _left_out.get()
+        return tuple(p for p in files if p.relative_to(inbox).as_posix() not in left_out)
+    for name, message in irregular_files(inbox):
+        if inbox / name in found:
+            raise SourceError(message)
+    raise SourceError(
+        f"source {source.source}: no file in {inbox} matches '{pattern}'; "
+        "put the export there, or correct the column 'file' of the mapping's sheet 'sources'"
+    )
+
+
+def irregular_files(inbox: Path) -> tuple[tuple[str, str], ...]:
+    """Return name and refusal of all in `inbox` that is neither file nor folder, such as a link.
+
+    A link may lead to what is not the centre's to give, and a pipe or a device never ends.
+    """
+    found = ((path, _kind(path, inbox)) for path in sorted(inbox.rglob("*")) if _is_visible(path))
+    named = ((path.relative_to(inbox).as_posix(), kind) for path, kind in found if kind)
+    return tuple(
+        (name, f"{name}: is {kind}, not a file; put the file itself into the inbox")
+        for name, kind in named
+    )
+
+
+def _is_visible(path: Path) -> bool:
+    return not path.name.startswith((".", "~$"))
+
+
+def _kind(path: Path, inbox: Path) -> str:
+    """Return what `path` is when it is neither a file nor a folder that lies in the inbox."""
+    mode = path.lstat().st_mode
+    if stat.S_ISLNK(mode):
+        return "a link"
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        return "a pipe, a socket or a device"
+    return "" if path.resolve().is_relative_to(inbox.resolve()) else "reached by a link"
 
 
 def content(path: Path, name: str) -> bytes:
@@ -178,7 +269,7 @@ def some(items: Sequence[object], limit: int = 5) -> str:
 
 def store(
     source: SourceLike,
-    parts: Sequence[Part],
+    parts: Sequence[Part | Stream],
     connection: duckdb.DuckDBPyConnection,
     *,
     not_held: Mapping[str, int] | None = None,
@@ -189,26 +280,32 @@ def store(
 
     A text of blanks becomes NULL, other text stays as it is; a row without any text is left out,
     and so is a column that has neither name nor text. Raises SourceError when the files differ in
-    their columns.
+    their columns or have more than can be read. `notes` may grow while a Stream is read.
     """
     _same_columns(source, parts)
-    united = pa.concat_tables([piece.table.select(parts[0].table.column_names) for piece in parts])
-    table = _tidy(united, parts[0].columns)
-    columns = tuple(table.column_names[: -len(PROVENANCE)])
-    _lay_down(source.source, table, connection)
+    columns = parts[0].columns
+    if len(columns) > MAX_COLUMNS:
+        raise SourceError(
+            f"{parts[0].file}: it has {len(columns)} columns, more than {MAX_COLUMNS}; "
+            "check 'delimiter' and 'header_row', or export only the columns needed"
+        )
+    tally = _lay_down(source.source, parts, connection)
+    nameless = {f"column {n}" for n in range(1, len(columns) + 1)}
+    kept = tuple(name for name in columns if name not in nameless or tally.filled[name])
+    _drop(source.source, set(columns) - set(kept), connection)
     return SourceTable(
         source=source.source,
         files=tuple(dict.fromkeys(piece.file for piece in parts)),
-        rows=table.num_rows,
-        columns=columns,
+        rows=tally.rows,
+        columns=kept,
         not_held={kind: count for kind, count in sorted((not_held or {}).items()) if count},
-        empty_columns=tuple(c for c in columns if table[c].null_count == table.num_rows),
+        empty_columns=tuple(name for name in kept if not tally.filled[name]),
         notes=tuple(notes),
         other_parts=tuple(sorted(other_parts)),
     )
 
 
-def _same_columns(source: SourceLike, parts: Sequence[Part]) -> None:
+def _same_columns(source: SourceLike, parts: Sequence[Part | Stream]) -> None:
     """Raise SourceError for the first file whose columns are not those of the first file.
 
     Names only what the first file has: in a file without a header the cells are data.
@@ -226,29 +323,77 @@ def _same_columns(source: SourceLike, parts: Sequence[Part]) -> None:
             )
 
 
-def _tidy(table: pa.Table, columns: Sequence[str]) -> pa.Table:
-    """Return `table` with blanks as NULL, without empty rows and without nameless empty columns."""
-    cells = {name: _blank_to_null(table[name]) for name in columns}
-    nameless = {f"column {n}" for n in range(1, len(columns) + 1)}
-    kept = [c for c in columns if c not in nameless or cells[c].null_count < table.num_rows]
-    tidy = pa.table({name: cells[name] for name in kept} | {n: table[n] for n in PROVENANCE})
-    if not kept:
-        return tidy.slice(0, 0)
-    return tidy.filter(reduce(pc.or_, [pc.is_valid(cells[name]) for name in kept]))
+@dataclass
+class _Tally:
+    """What is counted while rows go by: rows, and filled cells per column."""
+
+    rows: int
+    filled: Counter[str]
+
+
+def _lay_down(
+    name: str, parts: Sequence[Part | Stream], connection: duckdb.DuckDBPyConnection
+) -> _Tally:
+    """Let all blocks flow into the table `source.<name>`, or into a Parquet file."""
+    columns, tally, caught = parts[0].columns, _Tally(0, Counter()), []
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        try:
+            for piece in parts:
+                for block in piece.blocks():
+                    tidy = _tidy(block, columns, tally)
+                    yield from tidy.to_batches(max_chunksize=BATCH_ROWS)
+        except Exception as error:  # it has to come through DuckDB, which would make it another
+            caught.append(error)
+            raise
+
+    fields = [*((column, pa.string()) for column in (*columns, *PROVENANCE[:2]))]
+    schema = pa.schema([*fields, (PROVENANCE[2], pa.int64())])
+    connection.execute(f"create schema if not exists {identifier(SCHEMA)}")
+    connection.register("marmor_source", pa.RecordBatchReader.from_batches(schema, batches()))
+    try:
+        connection.execute(_destination(name, len(columns)))
+    except duckdb.Error:
+        if caught:
+            raise caught[0] from None
+        raise
+    finally:
+        connection.unregister("marmor_source")
+    return tally
+
+
+def _destination(name: str, width: int) -> str:
+    """Return the statement that takes the rows of `marmor_source` to where they are wanted."""
+    folder = _folder.get()
+    if folder is None:
+        return f"create or replace table {qualified(SCHEMA, name)} as from marmor_source"
+    path = str(folder / parquet_name(name)).replace("'", "''")
+    rows = max(MIN_GROUP_ROWS, min(GROUP_ROWS, GROUP_CELLS // max(1, width)))
+    return (
+        f"copy (from marmor_source) to '{path}' "
+        f"(format parquet, compression lz4_raw, row_group_size {rows})"
+    )
+
+
+def _drop(name: str, columns: Iterable[str], connection: duckdb.DuckDBPyConnection) -> None:
+    """Drop columns of the table `source.<name>`; a Parquet file may have more than are told."""
+    if _folder.get() is None:
+        for column in columns:
+            table = qualified(SCHEMA, name)
+            connection.execute(f"alter table {table} drop column {identifier(column)}")
+
+
+def _tidy(block: pa.Table, columns: Sequence[str], tally: _Tally) -> pa.Table:
+    """Return the rows of `block` that hold a text, blanks as NULL, and count them."""
+    cells = {name: _blank_to_null(block[name]) for name in columns}
+    tidy = pa.table(cells | {name: block[name] for name in PROVENANCE})
+    if all(column.null_count for column in cells.values()):
+        tidy = tidy.filter(reduce(pc.or_, map(pc.is_valid, cells.values())))
+    tally.rows += tidy.num_rows
+    tally.filled.update({name: len(c) - c.null_count for name, c in cells.items()})
+    return tidy
 
 
 def _blank_to_null(cells: pa.ChunkedArray) -> pa.ChunkedArray:
     blank = pc.equal(pc.utf8_trim(cells, characters=BLANKS), "")
     return pc.if_else(blank, pa.scalar(None, pa.string()), cells)
-
-
-def _lay_down(name: str, table: pa.Table, connection: duckdb.DuckDBPyConnection) -> None:
-    """Make `table` the relation `source.<name>` of `connection`."""
-    connection.execute(f"create schema if not exists {identifier(SCHEMA)}")
-    connection.register("marmor_source", table)
-    try:
-        connection.execute(
-            f"create or replace table {qualified(SCHEMA, name)} as from marmor_source"
-        )
-    finally:
-        connection.unregister("marmor_source")

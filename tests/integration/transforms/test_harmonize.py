@@ -45,9 +45,9 @@ def test_a_clean_centre_is_harmonized_without_a_reject(centre: Centre) -> None:
     folder = run(centre())
     assert rows(folder, "rejects") == []
     counts = json.loads((folder / "harmonization.json").read_text("utf-8"))
-    assert counts["rows"] == {
+    assert {table: count for table, count in counts["rows"].items() if count} == {
         "person": 2, "diagnosis": 2, "variant": 2, "fracture": 2, "complication": 3,
-        "lab_measurement": 6, "imaging_bmd": 0, "hsct": 0, "death_followup": 2,
+        "lab_measurement": 6, "death_followup": 2,
     }  # fmt: skip
     assert counts["excluded_for_consent"] == 1
     assert counts["rows_read"] == {"patients": 3, "fractures": 3, "labs": 3}

@@ -1,0 +1,99 @@
+"""Fingerprints of the files in an inbox, each computed once as long as the file stays as it is.
+
+A file of gigabytes takes seconds to hash, and every step of a run has to know that it is still the
+same. So `work/fingerprints.json` remembers the digest together with what the kernel says of the
+file: inode, size, times of change. As in git, what changed within the last seconds before it was
+hashed is hashed again, because a second change could bear the same time. File names may hold a
+patient's name: they are written as digests.
+"""
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from transforms.durable import write_json
+from transforms.errors import SourceError
+
+
+__all__ = ["fingerprints", "inbox_files"]
+
+MEMORY = "fingerprints.json"
+SETTLED_NS = 2_000_000_000
+IRREGULAR = "not a file"
+
+Known = dict[str, list[object]]
+
+
+def fingerprints(inbox: Path, work: Path) -> list[list[str]]:
+    """Return [digest of the name, digest of the content] of all in the inbox, sorted.
+
+    `work` is where digests are remembered. A link, a pipe or a device counts by its name alone.
+    Raises SourceError when a file cannot be read.
+    """
+    known = _known(work / MEMORY)
+    now = {name: _remembered(path, name, known) for path, name in _named(inbox)}
+    if now != known:
+        work.mkdir(parents=True, exist_ok=True)
+        write_json(work / MEMORY, now)
+    return sorted([name, str(digest)] for name, (*_, digest) in now.items())
+
+
+def inbox_files(inbox: Path) -> tuple[Path, ...]:
+    """Return every file of the inbox that a reader may see: not hidden, no lock of Excel, no link.
+
+    What a link leads to may not be the centre's to give; readers refuse it by its name.
+    """
+    return tuple(path for path in _visible(inbox) if path.is_file() and not path.is_symlink())
+
+
+def _visible(inbox: Path) -> Iterator[Path]:
+    """Yield all that is not hidden, in order."""
+    for path in sorted(inbox.rglob("*")):
+        if not path.name.startswith((".", "~$")):
+            yield path
+
+
+def _named(inbox: Path) -> Iterator[tuple[Path, str]]:
+    """Yield each entry but folders, and the digest of its name."""
+    for path in _visible(inbox):
+        if path.is_symlink() or not path.is_dir():
+            name = path.relative_to(inbox).as_posix()
+            yield path, hashlib.sha256(os.fsencode(name)).hexdigest()
+
+
+def _remembered(path: Path, name: str, known: Known) -> list[object]:
+    """Return a file's state and digest, as remembered when the state is the same and settled."""
+    if path.is_symlink() or not path.is_file():
+        return [IRREGULAR]
+    try:
+        state = _state(path)
+        before = known.get(name)
+        if before is not None and before[:-1] == [*state, True]:
+            return before
+        started = time.time_ns()
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        settled = _state(path) == state and max(state[-2:]) < started - SETTLED_NS
+        return [*state, settled, digest]
+    except OSError as error:
+        raise SourceError(
+            f"{path.name}: cannot be read ({error.strerror}); check its permissions"
+        ) from None
+
+
+def _state(path: Path) -> list[int]:
+    """Return what changes when a file does; nobody can set the last of these times."""
+    stat = path.stat()
+    return [stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns]
+
+
+def _known(path: Path) -> Known:
+    """Return what is remembered; nothing when there is no memory or it is not one."""
+    try:
+        known: Known = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}

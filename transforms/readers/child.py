@@ -1,0 +1,143 @@
+"""The process that parses a centre's files: little memory, little time, no network, no keys.
+
+`transforms.readers.isolation` starts it, asks in lines of JSON and may lose it. It reads nothing
+but the inbox and libraries, writes nothing but Parquet into the folder it was given, and says of a
+failure what kind it is, never what the file holds.
+
+    {"source": {…}, "inbox": …, "left_out": […], "folder": …, "seconds": …}
+    → {"table": {…}} | {"refused": message} | {"lost": reason} | {"full": true}
+"""
+
+import dataclasses
+import errno
+import json
+import os
+import sys
+import sysconfig
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from transforms import sandbox
+
+
+__all__ = ["answer", "main"]
+
+ENCODINGS = ("cp1252", "iso8859_15", "utf_16", "utf_16_le", "utf_16_be", "utf_8_sig")
+OUT_OF_MEMORY = "memory"
+THREADS = 2
+NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+def main() -> None:
+    """Wall this process in, say so, then answer one request after the other."""
+    settings = json.loads(sys.argv[1])
+    network = sandbox.leave_network()
+    sandbox.tie_to(settings["parent"])
+    _import_all()
+    inbox, folder = Path(settings["inbox"]), Path(settings["folder"])
+    sandbox.limit_data(settings["memory"], settings["file_bytes"])
+    files = sandbox.only_read(_readable(inbox), write=[folder])
+    _say({"network": network, "files": files})
+    for line in sys.stdin:
+        request = json.loads(line)
+        sandbox.grant_cpu(request["seconds"])
+        told = answer(request)
+        _say(told)
+        if told.get("lost") == OUT_OF_MEMORY:
+            return  # what a library does after it ran out of memory is anybody's guess
+
+
+def answer(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Read one source into `<folder>/<source>.parquet`; return the table or what was wrong."""
+    import duckdb
+
+    from transforms.errors import SourceError
+
+    try:
+        return {"table": _read(request)}
+    except SourceError as error:
+        return {"refused": str(error)}
+    except (MemoryError, duckdb.OutOfMemoryException):
+        return {"lost": OUT_OF_MEMORY}
+    except OSError as error:
+        return {"full": True} if error.errno in NO_SPACE else {"lost": _place(error)}
+    except duckdb.IOException as error:
+        return {"full": True} if _is_full(str(error)) else {"lost": _place(error)}
+    except Exception as error:
+        return {"lost": _place(error)}
+
+
+def _read(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Read the source; return its table as plain data."""
+    import duckdb
+
+    from transforms.readers import read
+    from transforms.readers.relation import leaving_out, writing_to
+
+    folder = Path(request["folder"])
+    declared = {
+        key: tuple(value) if isinstance(value, list) else value
+        for key, value in request["source"].items()
+    }
+    settings: dict[str, str | bool | int | float | list[str]] = {
+        "threads": THREADS,
+        "memory_limit": "500MB",
+        "temp_directory": str(folder / "spill"),
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+    }
+    with (
+        duckdb.connect(config=settings) as connection,
+        leaving_out(request["left_out"]),
+        writing_to(folder),
+    ):
+        table = read(SimpleNamespace(**declared), Path(request["inbox"]), connection)
+    return dataclasses.asdict(table)
+
+
+def _import_all() -> None:
+    """Import what readers need while files can still be opened."""
+    import codecs
+
+    import python_calamine  # noqa: F401
+
+    import transforms.readers  # noqa: F401
+
+    for name in ENCODINGS:
+        codecs.lookup(name)
+
+
+def _readable(inbox: Path) -> list[Path]:
+    """Return what may be read: the inbox, Python's libraries, our code, the kernel's limits."""
+    libraries = {Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib")}
+    system = (Path("/usr/lib"), Path("/lib"), Path("/proc/self"), Path("/sys/fs/cgroup"))
+    return [inbox, *libraries, *system, Path(__file__).parents[1], Path("/dev/null")]
+
+
+def _is_full(message: str) -> bool:
+    """Return whether DuckDB failed because the disk is full or a file too large."""
+    return any(os.strerror(code) in message for code in NO_SPACE)
+
+
+def _place(error: BaseException) -> str:
+    """Return the kind of an error and our line that met it; its text may quote a cell."""
+    ours = Path(__file__).parents[1]
+    frames = [
+        f"{Path(frame.filename).name}:{frame.lineno}"
+        for frame in traceback.extract_tb(error.__traceback__)
+        if ours in Path(frame.filename).parents
+    ]
+    return f"{type(error).__name__} at {frames[-1] if frames else 'an unknown place'}"
+
+
+def _say(told: Mapping[str, Any]) -> None:
+    """Write one line to whoever asked."""
+    sys.stdout.write(json.dumps(told) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
