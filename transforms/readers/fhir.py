@@ -81,6 +81,7 @@ class _Reading:
     block: Block
     category: str
     files: Files
+    known: tuple[set[str], set[str]]
     register: Register = field(default_factory=Register)
     lost: Lost = field(default_factory=Counter)
     others: set[str] = field(default_factory=set)
@@ -136,7 +137,7 @@ def _start(source: SourceLike) -> _Reading:
         )
     wanted = frozenset({"Patient", *BLOCKS[name].types, *REFERRED.get(name, ())})
     marks = (KARYOTYPE.encode(),) if name == "patients" else ()
-    return _Reading(name, BLOCKS[name], category, Files(wanted, marks))
+    return _Reading(name, BLOCKS[name], category, Files(wanted, marks), known(BLOCKS[name]))
 
 
 def _others(source: SourceLike, reading: _Reading) -> set[str]:
@@ -266,7 +267,7 @@ def _other(row: Node, key: str) -> str:
 
 def _count_unheld(resource: Node, reading: _Reading) -> None:
     """Count elements and extensions that no column of the block takes."""
-    elements, names = known(reading.block)
+    elements, names = reading.known
     for element in resource.keys() - elements - FRAME:
         if element in NAMING:
             reading.lost[f"{reading.name}.{element}: may name a person, not read"] += 1

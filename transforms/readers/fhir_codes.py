@@ -118,10 +118,10 @@ def _codings(concept: Any) -> Sequence[Node]:
     """Return the codings of a CodeableConcept, of a Coding, or of a plain code."""
     if isinstance(concept, str):
         return ({"code": concept},)
-    if not isinstance(concept, Mapping):
+    if not isinstance(concept, dict):
         return ()
     if "coding" in concept:
-        return [one for one in concept["coding"] if isinstance(one, Mapping) and one.get("code")]
+        return [one for one in concept["coding"] if isinstance(one, dict) and one.get("code")]
     return (concept,) if concept.get("code") else ()
 
 
@@ -175,7 +175,7 @@ def by_system(concepts: Sequence[Any], own: Sequence[str]) -> dict[str, str]:
 def label(concepts: Sequence[Any]) -> str | None:
     """Return the text of the first concept that has one, or its first coding's display."""
     for concept in concepts:
-        if not isinstance(concept, Mapping):
+        if not isinstance(concept, dict):
             continue
         texts = [concept.get("text"), *(one.get("display") for one in _codings(concept))]
         found = next((text for text in texts if isinstance(text, str) and text.strip()), None)

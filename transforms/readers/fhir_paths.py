@@ -48,18 +48,25 @@ class Column:
 
     def take(self, node: Node) -> str | None:
         """Return the column's text for `node`."""
-        found = (values(node, path) for path in self.paths)
-        return self.convert(next((one for one in found if one), []))
+        for path in self.paths:
+            found = values(node, path) if path[0] in node else []
+            if found:
+                return self.convert(found)
+        return None
 
 
 def values(node: Any, path: Sequence[str]) -> list[Any]:
     """Return all that stands at `path` of `node`."""
     found = [node]
     for step in path:
-        inner = (one.get(step) for one in found if isinstance(one, Mapping))
-        found = [one for value in inner for one in (value if isinstance(value, list) else [value])]
-        found = [one for one in found if one is not None]
-    return found
+        inner = [one[step] for one in found if isinstance(one, dict) and step in one]
+        found = []
+        for value in inner:
+            if isinstance(value, list):
+                found += value
+            else:
+                found.append(value)
+    return [one for one in found if one is not None]
 
 
 def _column(convert: Convert, paths: Sequence[str]) -> Column:
@@ -146,7 +153,7 @@ def _extension_value(node: Node) -> Any:
 
 
 def _is_node(value: Any) -> bool:
-    return isinstance(value, Mapping)
+    return isinstance(value, dict)
 
 
 def _scalars(found: Sequence[Any]) -> Iterator[str]:
