@@ -1,8 +1,8 @@
 """What harmonization itself fills in on staged rows: dates from ages, ages from dates, units.
 
 Ages are years of 365.25 days. A field whose dictionary entry says how it is derived
-(`years from person.birth_date to …`, `… of <coded field>`) is derived so wherever that is possible;
-what the source says stays where it is not.
+(`years from person.birth_date to …`, `precision of <date>`, `… of <coded field>`) is derived so
+wherever that is possible; what the source says stays where it is not.
 """
 
 import re
@@ -19,6 +19,7 @@ __all__ = ["derive"]
 
 DAYS_PER_YEAR = 365.25
 YEARS = re.compile(r"years from person\.birth_date to (\w+)")
+PRECISION = re.compile(r"precision of (\w+)")
 ATTRIBUTE = re.compile(r"(\w+) of (\w+)")
 
 
@@ -95,6 +96,9 @@ def _derived(connection: duckdb.DuckDBPyConnection, table: Table, field: Field) 
             f"from births where births.person_id = staged.person_id and staged.{date} is not null",
             [DAYS_PER_YEAR],
         )
+    elif precision := PRECISION.fullmatch(field.derived or ""):
+        said = column(precision[1], "precision")
+        connection.execute(f"update {staged} set {name} = coalesce({name}, {said})")
     elif attribute := ATTRIBUTE.fullmatch(field.derived or ""):
         codelist = qualified("codelist", table.field(attribute[2]).codelist or "")
         connection.execute(

@@ -47,7 +47,27 @@ FORMS = {
     "dx_age_y": 9.0,
     "vital_status": "alive",
     "value_source_unit": "mmol/L",
+    "omim": "166600",
+    "mondo": "0008156",
+    "icd10": "Q78.2",
+    "icd11": "LD24.10",
+    "snomed": "725050005",
+    "gene_hgnc": "2025",
+    "hgvs_g": "NC_000016.10:g.1447483C>T",
+    "clinvar_vcv": "VCV000005250",
+    "loinc": "2000-8",
+    "atc": "L03AB03",
+    "rxnorm": "1",
+    "icd10_cause": "A41.9",
+    "surgery_id": "surgery000000",
+    "reoperation_of": "surgery000000",
 }
+
+
+def usual(field: Field) -> float:
+    """Return a number a little within the limits of a field."""
+    lows = [limits.low for limits in (field.hard, field.soft) if limits and limits.low is not None]
+    return max(lows) + 1 if lows else 1.0
 
 
 def clean_value(table: Table, field: Field, index: int) -> Any:
@@ -64,9 +84,10 @@ def clean_value(table: Table, field: Field, index: int) -> Any:
         return "calcium"
     by_type: dict[str, Callable[[], Any]] = {
         "code": lambda: next(iter(DICTIONARY.codelists[str(field.codelist)].codes)),
+        "codes": lambda: sorted(DICTIONARY.codelists[str(field.codelist)].codes)[:2],
         "date": lambda: date(2010, 1, 2) + timedelta(days=index % 20),
         "boolean": lambda: index % 2 == 0,
-        "number": lambda: (field.soft or field.hard).low + 1 if field.soft or field.hard else 1.0,
+        "number": lambda: usual(field),
         "integer": lambda: 1,
         "string": lambda: f"text {index}",
     }

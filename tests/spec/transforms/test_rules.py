@@ -74,7 +74,7 @@ def findings(**changes: Any) -> set[tuple[str, str, str]]:
             "rule varchar, severity varchar, remedy varchar)"
         )
         for name in DICTIONARY.tables:
-            lay_down(connection, name, rows[name])
+            lay_down(connection, name, rows.get(name, []))
         apply_rules(connection)
         found = connection.execute("select rule, row_id, field from violations").fetchall()
     return set(found)
