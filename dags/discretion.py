@@ -21,6 +21,7 @@ from typing import TypeVar
 from airflow.sdk.exceptions import AirflowFailException
 
 from transforms.errors import UserError
+from transforms.lock import at_work
 from transforms.site import load_site
 
 
@@ -31,16 +32,19 @@ Result = TypeVar("Result")
 log = logging.getLogger(__name__)
 
 
-def discreetly(step: Callable[..., Result], folder: str, *ids: str) -> Result:
+def discreetly(step: Callable[..., Result], folder: str, *ids: str, cleans: bool = False) -> Result:
     """Return `step(site, *ids)` for the site in `folder`.
 
-    Raises AirflowFailException, so that wrong data is not tried again: only a killed task is.
+    It is one of the steps at work there, so that nothing is taken away under its hands; a step that
+    `cleans` takes things away itself, under a lock of its own. Raises AirflowFailException, so that
+    wrong data is not tried again: only a killed task is.
     """
     work = Path(folder, "work", *ids[:1])
     said = io.StringIO()
     try:
-        with _muted(said):
-            return step(load_site(Path(folder)), *ids)
+        site = load_site(Path(folder))
+        with _muted(said), contextlib.nullcontext() if cleans else at_work(site):
+            return step(site, *ids)
     except UserError as error:
         complaint = str(error)
     except Exception:

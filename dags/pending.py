@@ -8,7 +8,7 @@ from expectations.review import decision, waiting
 from transforms.site import Site
 
 
-__all__ = ["held_back", "overtaken"]
+__all__ = ["held_back", "overtaken", "taken_away"]
 
 
 def held_back(site: Site, run_id: str) -> str | None:
@@ -23,6 +23,11 @@ def held_back(site: Site, run_id: str) -> str | None:
         if taken is not None and taken.outcome == "rejected":
             return f"{run_id} was sent back: mend the source or the mapping"
     return None
+
+
+def taken_away(site: Site, run_id: str) -> bool:
+    """Return whether a run's work is no longer there: after a withdrawal, or by the retention."""
+    return not (site.work / run_id / "batch.json").is_file()
 
 
 def overtaken(site: Site, run_id: str) -> bool:

@@ -31,7 +31,7 @@ from transforms.site import load_site, site_folders
 GUIDE = """\
 ### {name}: from the inbox to a release
 
-collect → harmonize → validate → review → publish → aggregate → announce
+collect → harmonize → validate → review → publish → aggregate → announce → retain
 
 **When it runs**: half a minute after the last change in `inbox/` or `mapping/`, every hour, and
 whenever you press *Trigger*. With nothing new, all steps after *collect* are skipped: that is a
@@ -48,6 +48,7 @@ one is complete. No value from a record is ever shown here.
 
 EMPTY = "the inbox is empty"
 NOTHING_NEW = "nothing new in the inbox or the mapping"
+TAKEN_AWAY = "a patient withdrew, or a later run was published; trigger again"
 OVERTAKEN = "a newer delivery was published before anybody decided"
 REVIEW_SECONDS = 60 * 24 * 3600.0
 SETTLE_SECONDS = float(os.environ.get("MARMOR_SETTLE_SECONDS", "30"))
@@ -73,7 +74,9 @@ def collect(folder: str) -> str:
     """
     from dags.pending import held_back
     from transforms.collect import collect
+    from transforms.withdrawal import resume
 
+    discreetly(resume, folder, cleans=True)
     if not take_up(Path(folder)):
         raise AirflowSkipException(EMPTY)
     batch = discreetly(collect, folder)
@@ -123,11 +126,13 @@ def review(folder: str, run: str) -> PokeReturnValue:
     While it **waits** (*up for reschedule*) read the report, then run `marmor quality accept` or
     `marmor quality reject`; it goes on within half a minute. Other runs go on meanwhile. It
     **fails** when the run was rejected: mend the source and trigger again. **Skipped** when a
-    newer delivery was published before anybody decided.
+    newer delivery was published before anybody decided, or a patient withdrew meanwhile.
     """
-    from dags.pending import overtaken
+    from dags.pending import overtaken, taken_away
     from expectations.review import review
 
+    if discreetly(taken_away, folder, run):
+        raise AirflowSkipException(TAKEN_AWAY)
     decision = discreetly(review, folder, run)
     if decision is None and discreetly(overtaken, folder, run):
         raise AirflowSkipException(OVERTAKEN)
@@ -157,6 +162,18 @@ def aggregate(folder: str, release_id: str) -> str:
     return release_id
 
 
+@task(**ONE_AT_A_TIME)
+def retain(folder: str, release_id: str) -> None:
+    """Take away what the centre need not keep: see `[retention]` in its `site.toml`.
+
+    It does nothing while another run is at work, and comes round again after the next one. If it
+    **fails**, the release is published all the same: mend what the log says.
+    """
+    from transforms.retention import purge_if_idle
+
+    discreetly(purge_if_idle, folder, cleans=True)
+
+
 @task(show_return_value_in_logs=False)
 def announce(release_id: str) -> str:
     """Tell Airflow that there is a new release, so that other DAGs can start on it."""
@@ -184,7 +201,7 @@ def site_pipeline(folder: Path) -> DAG:
         at = str(folder)
         reviewed = review(at, validate(at, harmonize(at, collect(at))))
         published = aggregate(at, publish(at, reviewed))
-        announce.override(outlets=[release])(published)
+        retain(at, announce.override(outlets=[release])(published))
     for step in pipeline.tasks:
         step.doc_md = inspect.cleandoc(step.doc_md)  # indented text would be shown as code
     return pipeline

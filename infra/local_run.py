@@ -6,7 +6,11 @@ from dataclasses import dataclass
 from transforms.collect import collect
 from transforms.errors import ReviewError
 from transforms.harmonize import harmonize
+from transforms.lock import at_work
+from transforms.outcome import refused_files
+from transforms.retention import purge_if_idle
 from transforms.site import Site, current_release
+from transforms.withdrawal import resume
 
 
 __all__ = ["LocalRun", "run_site"]
@@ -24,9 +28,21 @@ class LocalRun:
 def run_site(site: Site, on_step: Callable[[str], None] = lambda step: None) -> LocalRun:
     """Take the files of a site's inbox to a published release.
 
-    `on_step` is called with each step's name as it begins. Raises ReviewError when the run waits
-    for a decision; the last good release stays in place on any error.
+    A withdrawal that was interrupted is completed before, and what need not be kept is taken away
+    after. `on_step` is called with each step's name as it begins. Raises ReviewError when the run
+    waits for a decision; the last good release stays in place on any error.
     """
+    resume(site)
+    with at_work(site):
+        done = _run(site, on_step)
+    if done.new:
+        on_step("retain")
+        purge_if_idle(site)
+    return done
+
+
+def _run(site: Site, on_step: Callable[[str], None]) -> LocalRun:
+    """Do all steps that read and write in the site's folder."""
     on_step("collect")
     batch = collect(site)
     release_id = current_release(site)
@@ -48,11 +64,12 @@ def _prepare(site: Site, run_id: str, on_step: Callable[[str], None]) -> None:
     validate(site, run_id)
     on_step("review")
     if review(site, run_id) is None:
-        raise ReviewError(
+        waits = (
             f"{site.id}: run {run_id} waits for a decision; read "
             f"{site.reports / run_id / 'report.html'}, then "
             f"`marmor quality accept {site.folder} {run_id} --by NAME --reason TEXT` and run again"
         )
+        raise ReviewError("\n".join([*refused_files(site, run_id), waits]))
 
 
 def _release(site: Site, run_id: str, on_step: Callable[[str], None]) -> str:

@@ -6,6 +6,7 @@ others, or where nobody can tell, the whole inbox goes: with half of it left, th
 publish half the centre. The files are copies; the centre exports them again without the patient.
 """
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +14,7 @@ from pathlib import Path
 import duckdb
 
 from transforms.collect import inbox_files
-from transforms.conversion_job import Parameters, text_sql
+from transforms.conversion_job import Parameters, person_sql
 from transforms.durable import remove
 from transforms.errors import UserError
 from transforms.intake import scratch, take_in
@@ -26,7 +27,7 @@ from transforms.tombstones import PREFIX
 from transforms.traces import traces
 
 
-__all__ = ["Purged", "holding", "purge"]
+__all__ = ["Purged", "digests", "holding", "purge"]
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,15 @@ def purge(site: Site, withdrawn: frozenset[str], local_id: str | None) -> Purged
     for path in gone:
         remove(path)
     return Purged(len(gone), emptied=False)
+
+
+def digests(files: tuple[Path, ...]) -> list[str]:
+    """Return the SHA-256 of each file's content, sorted."""
+    found = []
+    for path in files:
+        with path.open("rb") as file:
+            found.append(hashlib.file_digest(file, "sha256").hexdigest())
+    return sorted(found)
 
 
 def _clean(
@@ -107,7 +117,7 @@ def _persons(
 ) -> Iterator[tuple[str, bool, bool]]:
     """Yield each file of a source: has it rows of those who withdrew, has it any other row."""
     parameters = Parameters()
-    local = text_sql(source.id_column, source, parameters)
+    local = person_sql(source, parameters)
     known = f"{parameters.add(sorted(withdrawn))}::varchar[]"
     prefix = parameters.add(PREFIX)
     yield from connection.execute(

@@ -11,7 +11,15 @@ from typing import Any
 from transforms.errors import SetupError, raise_all
 
 
-__all__ = ["Acceptance", "Site", "create_site", "current_release", "load_site", "site_folders"]
+__all__ = [
+    "Acceptance",
+    "Retention",
+    "Site",
+    "create_site",
+    "current_release",
+    "load_site",
+    "site_folders",
+]
 
 SITE_ID = re.compile(r"[a-z][a-z0-9-]{1,30}")
 
@@ -27,6 +35,12 @@ language = "{language}"   # ISO 639-1
 [acceptance]
 max_rejected_share = 0.10           # rejected rows / rejected and kept rows
 min_mandatory_completeness = 0.90   # filled mandatory fields / mandatory fields
+
+# What is taken away after a run, and by `marmor site purge`. The current release always stays.
+[retention]
+releases = 3       # newest releases
+inbox_days = 30    # exports, after the release that was made from them
+log_days = 365     # logs and reports
 """
 
 
@@ -39,6 +53,15 @@ class Acceptance:
 
 
 @dataclass(frozen=True)
+class Retention:
+    """How many releases a site keeps, and for how many days other things; each at least 1."""
+
+    releases: int = 3
+    inbox_days: int = 30
+    log_days: int = 365
+
+
+@dataclass(frozen=True)
 class Site:
     """One centre: its identity and its folder."""
 
@@ -48,6 +71,7 @@ class Site:
     country: str
     language: str
     acceptance: Acceptance = field(default_factory=Acceptance)
+    retention: Retention = field(default_factory=Retention)
 
     @property
     def mapping(self) -> Path:
@@ -58,6 +82,11 @@ class Site:
     def inbox(self) -> Path:
         """Where the data manager drops the centre's own files."""
         return self.folder / "inbox"
+
+    @property
+    def scan(self) -> Path:
+        """What `marmor site scan` saw in the inbox: a page and the same as JSON."""
+        return self.folder / "scan"
 
     @property
     def work(self) -> Path:
@@ -113,15 +142,21 @@ def load_site(folder: Path) -> Site:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SetupError(f"{path}: not a TOML file ({error}); mend that line") from None
-    acceptance = data.pop("acceptance", {})
+    acceptance, retention = data.pop("acceptance", {}), data.pop("retention", {})
     problems = [
         *_problems(path, data, {"id": str, "name": str, "country": str, "language": str}),
         *_acceptance_problems(path, acceptance),
+        *_retention_problems(path, retention),
     ]
     if not problems and not SITE_ID.fullmatch(data["id"]):
         problems.append(f"{path}: id must be 2 to 31 of a-z, 0-9 and -, starting with a letter")
     raise_all(SetupError, problems)
-    return Site(folder=folder.resolve(), acceptance=Acceptance(**acceptance), **data)
+    return Site(
+        folder=folder.resolve(),
+        acceptance=Acceptance(**acceptance),
+        retention=Retention(**retention),
+        **data,
+    )
 
 
 def create_site(folder: Path, *, site_id: str, name: str, country: str, language: str) -> Site:
@@ -132,6 +167,7 @@ def create_site(folder: Path, *, site_id: str, name: str, country: str, language
     if (folder / "site.toml").exists():
         raise SetupError(f"{folder}: is a site already; edit its site.toml")
     folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)
     text = SITE_TOML.format(id=site_id, name=name, country=country, language=language)
     (folder / "site.toml").write_text(text, encoding="utf-8")
     try:
@@ -140,7 +176,7 @@ def create_site(folder: Path, *, site_id: str, name: str, country: str, language
         (folder / "site.toml").unlink()
         raise
     for path in (site.mapping, site.inbox):
-        path.mkdir(exist_ok=True)
+        path.mkdir(mode=0o700, exist_ok=True)
     return site
 
 
@@ -159,17 +195,35 @@ def _acceptance_problems(path: Path, acceptance: object) -> list[str]:
     if not isinstance(acceptance, dict):
         return [f"{path}: acceptance must be a table of shares between 0 and 1"]
     known = {item.name for item in dataclasses.fields(Acceptance)}
-    unknown = [
-        f"{path}: [acceptance] has no {key}; it has {', '.join(sorted(known))}"
-        for key in acceptance
-        if key not in known
-    ]
+    unknown = _unknown(path, "acceptance", acceptance, known)
     wrong = [
         f"{path}: acceptance.{key} must be a share between 0 and 1"
         for key, value in acceptance.items()
         if key in known and not (type(value) in (int, float) and 0 <= value <= 1)
     ]
     return unknown + wrong
+
+
+def _retention_problems(path: Path, retention: object) -> list[str]:
+    """List what is wrong with the `[retention]` table."""
+    if not isinstance(retention, dict):
+        return [f"{path}: retention must be a table of whole numbers from 1"]
+    known = {item.name for item in dataclasses.fields(Retention)}
+    wrong = [
+        f"{path}: retention.{key} must be a whole number from 1"
+        for key, value in retention.items()
+        if key in known and not (type(value) is int and 1 <= value <= 36500)
+    ]
+    return _unknown(path, "retention", retention, known) + wrong
+
+
+def _unknown(path: Path, name: str, values: Mapping[str, Any], known: set[str]) -> list[str]:
+    """List the keys that a table does not have."""
+    return [
+        f"{path}: [{name}] has no {key}; it has {', '.join(sorted(known))}"
+        for key in values
+        if key not in known
+    ]
 
 
 def _problems(path: Path, data: Mapping[str, Any], expected: Mapping[str, type]) -> list[str]:

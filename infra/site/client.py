@@ -13,7 +13,9 @@ from transforms.errors import SetupError
 
 __all__ = ["STAGES", "AirflowClient", "Run", "RunProgress", "dag_id"]
 
-STAGES = ("collect", "harmonize", "validate", "review", "publish", "aggregate", "announce")
+STAGES = (
+    "collect", "harmonize", "validate", "review", "publish", "aggregate", "announce", "retain",
+)  # fmt: skip
 
 DONE = frozenset({"success", "skipped"})
 FAILED = frozenset({"failed", "upstream_failed", "removed"})
