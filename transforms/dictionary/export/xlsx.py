@@ -93,6 +93,7 @@ def _start(sheet: "Worksheet", dictionary: Dictionary) -> None:
         sheet.cell(row, 1).hyperlink = f"#'{table.name}'!A{FIRST_ROW}"
         longest = max(len(table.description) / 60, len(mandatory) / 58)
         sheet.row_dimensions[row].height = 16 * (1 + int(longest))
+    _fit_on_paper(sheet)
     sheet.protection.sheet = True
 
 
@@ -190,6 +191,8 @@ def _table_sheet(
     lines = max(len(column.title) / _width(column) for column in columns)
     sheet.row_dimensions[2].height = 15 * (2 + int(lines))
     sheet.freeze_panes = sheet.cell(FIRST_ROW, 2)
+    sheet.print_title_rows = f"2:{HEADER_ROW}"
+    _fit_on_paper(sheet)
     _protect(sheet)
 
 
@@ -334,6 +337,13 @@ def _number(field: Field) -> dict[str, object]:
         return rule | {"operator": "lessThanOrEqual", "formula1": f"{high:g}"}
     lowest = "-999999999" if low is None else f"{low:g}"
     return rule | {"operator": "greaterThanOrEqual", "formula1": lowest}
+
+
+def _fit_on_paper(sheet: "Worksheet") -> None:
+    """Print all columns side by side, lying."""
+    sheet.page_setup.orientation = "landscape"
+    sheet.page_setup.fitToHeight = 0
+    sheet.sheet_properties.pageSetUpPr.fitToPage = True
 
 
 def _protect(sheet: "Worksheet") -> None:
