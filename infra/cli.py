@@ -20,6 +20,7 @@ from infra.commands import (
     query,
     site,
     site_ledger,  # noqa: F401 - adds its commands to `site`
+    site_mapping,  # noqa: F401 - likewise
 )
 from infra.environments import Environment, is_current, python
 from infra.output import errors

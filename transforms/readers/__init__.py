@@ -9,9 +9,9 @@ from pathlib import Path
 
 import duckdb
 
-from transforms.errors import SourceError
-from transforms.readers import delimited, excel, fhir, omop, phenopackets, redcap
-from transforms.readers.relation import PROVENANCE, SCHEMA, SourceLike, SourceTable
+from transforms.errors import AbsentError, SourceError
+from transforms.readers import delimited, excel, fhir, omop, peek, phenopackets, redcap
+from transforms.readers.relation import PROVENANCE, SCHEMA, SourceLike, SourceTable, nothing
 
 
 __all__ = ["PROVENANCE", "READERS", "SCHEMA", "Reader", "SourceLike", "SourceTable", "read"]
@@ -25,13 +25,15 @@ READERS: Mapping[str, Reader] = {
     "omop": omop.read,
     "phenopackets": phenopackets.read,
     "fhir": fhir.read,
+    "peek": peek.read,  # never in a mapping: what `marmor site scan` begins with
 }
 
 
 def read(source: SourceLike, inbox: Path, connection: duckdb.DuckDBPyConnection) -> SourceTable:
     """Read `source` from `inbox` into the table `source.<source id>` of `connection`.
 
-    Raises SourceError when no file matches, or a file is not what the mapping says it is.
+    Raises SourceError when no file matches, or a file is not what the mapping says it is. Of an
+    optional source, whose sheet, instrument or table the files do not have, there are no rows.
     """
     reader = READERS.get(source.format)
     if reader is None:
@@ -39,4 +41,9 @@ def read(source: SourceLike, inbox: Path, connection: duckdb.DuckDBPyConnection)
             f"source {source.source}: unknown format '{source.format}'; "
             f"use one of {', '.join(READERS)}"
         )
-    return reader(source, inbox, connection)
+    try:
+        return reader(source, inbox, connection)
+    except AbsentError:
+        if not getattr(source, "optional", False):
+            raise
+        return nothing(source, inbox, connection)
