@@ -44,7 +44,7 @@ def split(job: Job) -> Conversion:
     words = {normal_value(code): code for code in codes} | job.mapping.codes(job.rule)
     others = words.pop(OTHERS, None)
     separator = separator_of(job.rule)
-    parts = f"stringsplit({job.raw}, {job.parameters.add(separator)})"
+    parts = f"string_split({job.raw}, {job.parameters.add(separator)})"
     normal_parts = f"list_transform({parts}, lambda part: {normal_text('part')})"
     filled = f"list_filter({normal_parts}, lambda part: part <> '')"
     known = f"{job.parameters.lookup(words)}[part]"

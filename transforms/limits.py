@@ -6,6 +6,10 @@ Every finding goes to `violations(table_name, row_id, field, rule, severity, rem
     missing_mandatory                                   the row is rejected
     unmapped_value     the same, in a dry run alone: it stops every other run
     unreadable_value   soft   a field that is not mandatory could not be read: it becomes empty
+    needs_review       soft   a genotype in free text that nobody but a person can read (hard where
+                              it is the result of a genetic test)
+    undated_event      info   an event made from a count
+    required_if        soft   a field that the mapping wants in such a row is empty
     pattern            hard   a mandatory text has not the form that it must have (else unreadable)
     range              hard   beyond what the field or the analyte can be
     R80                hard   … besides, another unit of the analyte would make it usual
@@ -24,8 +28,9 @@ import pyarrow as pa
 
 from transforms.conversions import Parameters
 from transforms.dictionary import DICTIONARY, Dictionary, Field, Range, Table
-from transforms.mapping import Mapping
+from transforms.mapping import NOT_HELD, FieldRule, Mapping
 from transforms.mapping_check import made_here
+from transforms.rule_checks import filled
 from transforms.sql import identifier, qualified
 from transforms.staging import SCHEMA, column
 from transforms.units import WINDOWS, holds_analytes, normal_sql
@@ -40,22 +45,28 @@ PROBLEMS = {
     "not_a_number": "mend the number in the source, or correct the mapping's decimal sign",
     "unknown_unit": "mend the unit in the source, or declare the unit in the mapping",
     "not_a_date": "mend the date in the source, or correct the mapping's date order",
+    "needs_review": "read the text and enter gene, change and zygosity in HGVS at the source",
+    "undated_event": "the event counts in no rate; enter its date at the source if it is known",
 }
+# Problems that are no mistake of the reading, and keep their name.
+OWN = ("needs_review", "undated_event")
 MISSING = "fill it in at the source; say not_collected in the mapping if nobody has it"
 PATTERN = "write it in the form that the data dictionary asks for"
 PARTIAL = "enter the whole date at the source if it is known"
+REQUIRED = "the mapping asks for it in such a row; fill it in at the source"
 CLOSED = "fill in and save the form; until then the answer counts as unknown"
 
 
 @dataclass(frozen=True)
 class _Check:
-    """One finding's SQL: rows of a staged table for which `condition` holds."""
+    """One finding's SQL: rows of a staged table for which `condition` holds.
+
+    `found` names rule, severity and remedy, each a SQL expression.
+    """
 
     field: str
-    rule: str
-    severity: str
     condition: str
-    remedy: str
+    found: tuple[str, str, str]
 
 
 def check_limits(
@@ -68,6 +79,8 @@ def check_limits(
     for table in dictionary.tables.values():
         parameters = Parameters()
         checks = list(_checks(table, mapping, parameters))
+        if not checks:
+            continue
         staged = qualified(SCHEMA, table.name)
         selects = " union all ".join(_select(check, staged, parameters) for check in checks)
         connection.execute(
@@ -80,66 +93,107 @@ def check_limits(
 
 def _select(check: _Check, staged: str, parameters: Parameters) -> str:
     """Return the query for the rows that a check finds."""
-    said = (check.field, check.rule, check.severity, check.remedy)
-    columns = ", ".join(f"{parameters.add(text)}" for text in said)
-    return f"select row_id, {columns} from {staged} where {check.condition}"
+    listed = ", ".join([parameters.add(check.field), *check.found])
+    return f"select row_id, {listed} from {staged} where {check.condition}"
 
 
 def _checks(table: Table, mapping: Mapping, parameters: Parameters) -> Iterator[_Check]:
-    """Yield all checks of one table."""
-    yield _Check("person_id", "missing_mandatory", "hard", "person_local is null", MISSING)
+    """Yield all checks of one table, of fields that the mapping fills and no others."""
+    rules = [rule for rule in mapping.fields if rule.table == table.name]
+    given = {name for rule in rules if rule.rule not in NOT_HELD for name in filled(rule)}
+    if not given:
+        return
+
+    def said(rule: str, severity: str, remedy: str) -> tuple[str, str, str]:
+        return parameters.add(rule), parameters.add(severity), parameters.add(remedy)
+
+    yield _Check("person_id", "person_local is null", said("missing_mandatory", "hard", MISSING))
     for field in table.fields:
-        if field.name in ("person_id", *table.key) or field.name.startswith("source_"):
+        if field.name not in given or field.name in ("person_id", *table.key):
             continue
-        yield from _unread(field)
-        if field.obligation == "mandatory" and not made_here(table, field):
-            yield _missing(table, field, mapping, parameters)
-        yield from _form(field, parameters)
-        yield from _range(field, field.hard, "range", "hard", parameters)
-        yield from _range(field, field.soft, "soft_range", "soft", parameters)
-        if field.type == "date" and field.name != "birth_date":
-            partial = f"{column(field.name, 'precision')} <> 'day'"
-            yield _Check(field.name, "partial_date", "info", partial, PARTIAL)
-        closed = column(field.name, "closed")
-        yield _Check(field.name, "closed_form", "info", closed, CLOSED)
+        yield _unread(field, parameters)
+        for condition, found in _said(table, field, mapping, parameters):
+            yield _Check(field.name, condition, said(*found))
+    for rule in rules:
+        if rule.required_if:
+            found = said("required_if", "soft", REQUIRED)
+            yield _Check(rule.field, _lacking(rule, parameters), found)
 
 
-def _unread(field: Field) -> Iterator[_Check]:
-    """Yield one check per way in which a text may not be read."""
+Finding = tuple[str, tuple[str, str, str]]
+"""A condition, and the rule, severity and remedy of the rows for which it holds."""
+
+
+def _said(
+    table: Table, field: Field, mapping: Mapping, parameters: Parameters
+) -> Iterator[Finding]:
+    """Yield what the dictionary says of one field's values."""
+    if field.obligation == "mandatory" and not made_here(table, field):
+        condition = _missing(table, field, mapping, parameters)
+        yield condition, ("missing_mandatory", "hard", MISSING)
+    yield from _form(field, parameters)
+    yield from _range(field, field.hard, "range", "hard", parameters)
+    yield from _range(field, field.soft, "soft_range", "soft", parameters)
+    if field.type == "date" and field.name != "birth_date":
+        partial = f"{column(field.name, 'precision')} <> 'day'"
+        yield partial, ("partial_date", "info", PARTIAL)
+    yield column(field.name, "closed"), ("closed_form", "info", CLOSED)
+
+
+def _unread(field: Field, parameters: Parameters) -> _Check:
+    """Return the check that a text could be read; a problem that is a rule of its own says so."""
     problem = column(field.name, "problem")
     mandatory = field.obligation == "mandatory"
-    for rule, remedy in PROBLEMS.items():
-        named, severity = (rule, "hard") if mandatory else ("unreadable_value", "soft")
-        yield _Check(field.name, named, severity, f"{problem} = '{rule}'", remedy)
+    rule = (
+        problem
+        if mandatory
+        else f"case when {problem} in {OWN} then {problem} else 'unreadable_value' end"
+    )
+    severity = (
+        f"case when {problem} = 'undated_event' then 'info' "
+        f"else '{'hard' if mandatory else 'soft'}' end"
+    )
+    remedy = f"{parameters.lookup(PROBLEMS)}[{problem}]"
+    return _Check(field.name, f"{problem} is not null", (rule, severity, remedy))
 
 
-def _missing(table: Table, field: Field, mapping: Mapping, parameters: Parameters) -> _Check:
-    """Return the check that a mandatory field holds a value wherever its source has it."""
+def _lacking(rule: FieldRule, parameters: Parameters) -> str:
+    """Return the condition that a row needs a field, by its mapping, and has it not."""
+    other, equals, code = (part.strip() for part in rule.required_if.partition("="))
+    holds = f"lower({identifier(other)}::varchar) = lower({parameters.add(code)})"
+    return (
+        f"{identifier(rule.field)} is null and source_id = {parameters.add(rule.source)} "
+        f"and coalesce(bracket = {parameters.add(rule.bracket)}::varchar, true) "
+        f"and {holds if equals else f'{identifier(other)} is not null'}"
+    )
+
+
+def _missing(table: Table, field: Field, mapping: Mapping, parameters: Parameters) -> str:
+    """Return the condition that a mandatory field is empty although its source has it."""
     sources = [
         source.source
         for source in mapping.sources
-        if any(rule.field == field.name for rule in mapping.rules(table.name, source.source))
+        if any(field.name in filled(rule) for rule in mapping.rules(table.name, source.source))
     ]
-    condition = (
+    return (
         f"{identifier(field.name)} is null and {column(field.name, 'problem')} is null "
         f"and list_contains({parameters.add(sources)}::varchar[], source_id)"
     )
-    return _Check(field.name, "missing_mandatory", "hard", condition, MISSING)
 
 
-def _form(field: Field, parameters: Parameters) -> Iterator[_Check]:
+def _form(field: Field, parameters: Parameters) -> Iterator[Finding]:
     """Yield the check of a text's form."""
     if field.pattern is not None and field.type == "string":
         wrong = f"not regexp_matches({identifier(field.name)}, {parameters.add(field.pattern)})"
         if field.obligation == "mandatory":
-            yield _Check(field.name, "pattern", "hard", wrong, PATTERN)
+            yield wrong, ("pattern", "hard", PATTERN)
         else:
-            yield _Check(field.name, "unreadable_value", "soft", wrong, PATTERN)
+            yield wrong, ("unreadable_value", "soft", PATTERN)
 
 
 def _range(
     field: Field, limits: Range | None, rule: str, severity: str, parameters: Parameters
-) -> Iterator[_Check]:
+) -> Iterator[Finding]:
     """Yield the check of a number's limits."""
     if limits is not None:
         low, high = parameters.add(limits.low), parameters.add(limits.high)
@@ -147,7 +201,7 @@ def _range(
         beyond = f"({name} < {low}::double or {name} > {high}::double)"
         if field.derived is not None:  # what follows from a date is judged by the date's rules
             beyond = f"{column(field.name, 'raw')} is not null and {beyond}"
-        yield _Check(field.name, rule, severity, beyond, f"{_expected(limits)}: {limits.reason}")
+        yield beyond, (rule, severity, f"{_expected(limits)}: {limits.reason}")
 
 
 def _expected(limits: Range) -> str:

@@ -49,7 +49,7 @@ class Unmapped:
 def unmapped_values(connection: duckdb.DuckDBPyConnection, mapping: Mapping) -> list[Unmapped]:
     """Count what the staged rows say of unmapped values, by table, field, bracket and source."""
     recoded = dict.fromkeys(
-        (rule.table, rule.field) for rule in mapping.fields if rule.rule == "recode"
+        (rule.table, rule.field) for rule in mapping.fields if rule.rule in ("recode", "split")
     )
     return [
         Unmapped(table, field, bracket, source, values, rows)

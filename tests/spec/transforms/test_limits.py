@@ -248,4 +248,4 @@ def test_skipped_rows_are_not_staged() -> None:
     ((staged,),) = connection.execute("select count(*) from staged.lab_measurement").fetchall()
     assert staged == 2
     rules_found = connection.execute("select distinct rule from violations order by 1").fetchall()
-    assert rules_found == [("unknown_code",), ("unknown_unit",)]
+    assert rules_found == [("unknown_unit",), ("unmapped_value",)]
