@@ -21,6 +21,7 @@ from infra.commands import (
     site,
     site_ledger,  # noqa: F401 - adds its commands to `site`
     site_mapping,  # noqa: F401 - likewise
+    site_release,  # noqa: F401 - likewise
 )
 from infra.environments import Environment, is_current, python
 from infra.output import errors

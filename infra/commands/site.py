@@ -127,39 +127,6 @@ def _cell(value: object) -> object:
 
 
 @app.command()
-def releases(name: SiteArgument, as_json: AsJson = False) -> None:
-    """List a site's releases, newest last; the current one is marked."""
-    from transforms.release import releases as list_releases
-
-    site = find_site(name)
-    current = current_release(site)
-    rows = [
-        {"release": release_id, "current": release_id == current}
-        for release_id in list_releases(site)
-    ]
-    cells = [(row["release"], "current" if row["current"] else "") for row in rows]
-    emit(rows, as_json=as_json, text=table(f"Releases of {site.id}", ("release", ""), cells))
-
-
-@app.command()
-def verify(
-    name: SiteArgument,
-    release: Annotated[
-        str | None, typer.Argument(help="A release; the current one if none.")
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Check every file of a release against its manifest."""
-    from transforms.release import verify as verify_release
-
-    site = find_site(name)
-    verified = release or current_release(site)
-    verify_release(site, release)
-    data = {"site": site.id, "release": verified, "intact": True}
-    emit(data, as_json=as_json, text=f"{site.id}: {verified} is intact.")
-
-
-@app.command()
 def connect(name: SiteArgument, as_json: AsJson = False) -> None:
     """Start the site's node: outbound only, it waits for requests and answers through the gate."""
     import infra.consortium
