@@ -93,7 +93,8 @@ def test_a_person_is_one_row_whatever_happened_twice() -> None:
 
 def test_a_differential_diagnosis_is_in_no_view() -> None:
     for name in DICTIONARY.views:
-        assert view(name, diagnosis={"dx_subtype": "DIFFERENTIAL"}, fracture=[fracture(1.0)]) == []
+        for other in ("DIFFERENTIAL", "SCLEROSTEOSIS"):
+            assert view(name, diagnosis={"dx_subtype": other}, fracture=[fracture(1.0)]) == []
 
 
 @pytest.mark.parametrize(

@@ -64,5 +64,6 @@ select
 from person
 join main_diagnosis using (person_id)
 join follow_up using (person_id)
+join codelist.dx_subtype as subtype on subtype.code = main_diagnosis.dx_subtype
 left join causal_gene using (person_id)
-where main_diagnosis.dx_subtype <> 'DIFFERENTIAL'
+where subtype."class" <> 'differential'  -- kept in the tables, never pooled
