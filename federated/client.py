@@ -61,6 +61,15 @@ class Client:
         body = request.to_mapping() if isinstance(request, Request) else request
         return Result.from_json(self._call("POST", "/queries", json=dict(body)).content)
 
+    def preflight(self, request: Request | Mapping[str, object]) -> Mapping[str, Any]:
+        """Return how many sites would answer, refuse or are absent, with each rule's remedy.
+
+        Nothing is computed at any site. Raises RequestError or ConsortiumError.
+        """
+        body = request.to_mapping() if isinstance(request, Request) else request
+        found: Mapping[str, Any] = self._call("POST", "/preflight", json=dict(body)).json()
+        return found
+
     def list(self) -> list[Mapping[str, str]]:
         """Return this analyst's earlier results: digest, analysis, answered_at; newest first."""
         found: list[Mapping[str, str]] = self._call("GET", "/queries").json()

@@ -54,7 +54,7 @@ from transforms.dictionary import DICTIONARY
 from transforms.errors import RefusedError, SiteDownError, raise_all
 
 
-__all__ = ["AskSites", "run"]
+__all__ = ["AskSites", "needed_sites", "run"]
 
 AskSites: TypeAlias = Callable[[Mapping[str, Message], float], Mapping[str, Reply | Absent]]
 Expected = TypeVar("Expected", Announced, Contributed, Masked, Endorsed, Revealed)
@@ -147,7 +147,7 @@ def run(
         ledger.append("answered", {"question": request.digest, "result": result.digest})
         store.put(key, result)
         return result
-    raise missing.error(len(roster.sites) - len(missing.sites()), _minimum(request, policy))
+    raise missing.error(len(roster.sites) - len(missing.sites()), needed_sites(request, policy))
 
 
 @lru_cache(maxsize=8)
@@ -172,7 +172,7 @@ def _open(
     invited = sorted(set(roster.sites) - missing.sites())
     replies = ask(dict.fromkeys(invited, message), timeout) if invited else {}
     announced = _sorted_out(replies, invited, Announced, missing)
-    minimum = _minimum(request, policy)
+    minimum = needed_sites(request, policy)
     if len(announced) < minimum:
         raise missing.error(len(announced), minimum)
     context = query_context(
@@ -335,6 +335,6 @@ def _others(notes: Mapping[str, str], query: _Query) -> Mapping[str, str]:
     return {s: why for s, why in sorted(notes.items()) if s not in query.gathering.sites}
 
 
-def _minimum(request: Request, policy: Policy) -> int:
+def needed_sites(request: Request, policy: Policy) -> int:
     """Fewest sites: the stricter of what the request and the policy say."""
     return max(request.minimum_sites, policy.min_sites)

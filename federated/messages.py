@@ -1,7 +1,7 @@
 """What passes between coordinator and site, as frozen values with one strict encoding.
 
 A query is a conversation. The coordinator sends the same kind of message to every site at once and
-waits for the replies (`Hello` may be sent at any time):
+waits for the replies (`Hello` and `Preflight` may be sent at any time, and begin nothing):
 
     exchange   to the site                                  back
     1          Open(request, policy, roster)                Announced(keys)      or Refused
@@ -36,6 +36,7 @@ from numpy.typing import NDArray
 __all__ = [
     "Absent",
     "Announced",
+    "Cleared",
     "Continue",
     "Contribute",
     "Contributed",
@@ -46,6 +47,7 @@ __all__ = [
     "Message",
     "MessageError",
     "Open",
+    "Preflight",
     "Present",
     "Refused",
     "Reply",
@@ -72,6 +74,16 @@ class MessageError(ValueError):
 @dataclass(frozen=True)
 class Hello:
     """Are you there, and with which release?"""
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """Would you answer this? What `Open` says, without a conversation."""
+
+    request: Mapping[str, object]
+    policy: Mapping[str, object]
+    roster: str
+    dictionary: str
 
 
 @dataclass(frozen=True)
@@ -130,6 +142,13 @@ class Present:
     versions: Mapping[str, str]
     roster: str
     policy: str
+
+
+@dataclass(frozen=True)
+class Cleared:
+    """No rule of the site stands against the question put to this release."""
+
+    release: str
 
 
 @dataclass(frozen=True)
@@ -201,16 +220,16 @@ class Absent:
     reason: str
 
 
-Message: TypeAlias = Hello | Open | Contribute | Continue | Settle | Unmask
+Message: TypeAlias = Hello | Preflight | Open | Contribute | Continue | Settle | Unmask
 Reply: TypeAlias = (
-    Present | Announced | Contributed | Masked | Endorsed | Revealed | Refused | Failed
+    Present | Cleared | Announced | Contributed | Masked | Endorsed | Revealed | Refused | Failed
 )
 
 TYPES: Mapping[str, type] = {
     kind.__name__: kind
     for kind in (
-        *(Hello, Open, Contribute, Continue, Settle, Unmask),
-        *(Present, Announced, Contributed, Masked, Endorsed, Revealed, Refused, Failed),
+        *(Hello, Preflight, Open, Contribute, Continue, Settle, Unmask),
+        *(Present, Cleared, Announced, Contributed, Masked, Endorsed, Revealed, Refused, Failed),
     )
 }
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 
-__all__ = ["FAILURES", "RULES"]
+__all__ = ["FAILURES", "REMEDIABLE", "RULES"]
 
 # Why a site says no, and what can be done about it. Shown to the analyst, the same text for all.
 RULES: Mapping[str, str] = {
@@ -21,6 +21,9 @@ RULES: Mapping[str, str] = {
     "unknown_session": "the site does not know the conversation; it may have restarted: ask again",
     "protocol": "the coordinator did not keep to the protocol; the site has left the conversation",
 }
+
+# What the analyst can change by asking otherwise, or later.
+REMEDIABLE = frozenset({"table_too_large", "request_unknown", "budget_spent"})
 
 FAILURES: Mapping[str, str] = {
     "garbled": "the site could not read the message",

@@ -33,6 +33,7 @@ from federated.disclosure import table_problems
 from federated.ledger import Ledger, Spending, SpentError
 from federated.messages import (
     Announced,
+    Cleared,
     Continue,
     Contribute,
     Contributed,
@@ -43,6 +44,7 @@ from federated.messages import (
     Message,
     MessageError,
     Open,
+    Preflight,
     Present,
     Refused,
     Reply,
@@ -194,19 +196,14 @@ class SiteParty:
         )
 
     @_answer.register
+    def _preflight(self, message: Preflight) -> Reply:
+        return Cleared(self._accepted(message)[2])
+
+    @_answer.register
     def _open(self, message: Open) -> Reply:
         if message.session in self._sessions:
             raise _RefusalError("protocol")
-        if message.roster != self._roster.digest or self._site not in self._roster.sites:
-            raise _RefusalError("roster_differs")
-        if message.dictionary != DICTIONARY.version:
-            raise _RefusalError("dictionary_differs")
-        policy = self._accepted_policy(message.policy)
-        request = self._accepted_request(message.request)
-        release = self._release_id()
-        if release is None:
-            raise _RefusalError("no_release")
-        self._check_budget(request, release)
+        request, policy, release = self._accepted(message)
         context = query_context(
             message.session, request.digest, policy.digest, message.roster, message.dictionary
         )
@@ -304,6 +301,20 @@ class SiteParty:
         """Refuse a message about any round but the current one."""
         if number != session.round:
             raise _RefusalError("protocol")
+
+    def _accepted(self, message: Open | Preflight) -> tuple[Request, Policy, str]:
+        """Return request, policy and release when no rule stands against the question."""
+        if message.roster != self._roster.digest or self._site not in self._roster.sites:
+            raise _RefusalError("roster_differs")
+        if message.dictionary != DICTIONARY.version:
+            raise _RefusalError("dictionary_differs")
+        policy = self._accepted_policy(message.policy)
+        request = self._accepted_request(message.request)
+        release = self._release_id()
+        if release is None:
+            raise _RefusalError("no_release")
+        self._check_budget(request, release)
+        return request, policy, release
 
     def _accepted_policy(self, values: Mapping[str, object]) -> Policy:
         """Return the coordinator's policy when it is at least as strict as the site's own."""

@@ -31,6 +31,7 @@ from federated.flower.superlink import Door, flower_app, node_routes
 from federated.flower.tokens import load_tokens
 from federated.messages import Absent, Message, MessageError, Reply, decode, encode
 from federated.policy import load_policy
+from federated.preflight import preflight
 from federated.request import Request
 from federated.results import Result
 from federated.roster import Roster, load_roster
@@ -93,6 +94,7 @@ def build(consortium: Consortium) -> Door:
             sites=tuple(roster.sites),
             online=post.online,
             answer=answer,
+            preflight=lambda request: preflight(request, roster=roster, policy=policy, ask=ask),
             catalogue=catalogue,
             facts={"app": fab.digest(), "roster": roster.digest, "policy": policy.digest},
         )

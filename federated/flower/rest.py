@@ -1,6 +1,7 @@
 """The gateway's REST door for analysts and operators, under `/marmor/v1`.
 
     POST /queries            a request (JSON) → its result; held until the sites have answered
+    POST /preflight          a request → which sites would answer it; nothing is computed
     GET  /queries            the analyst's own results
     GET  /queries/{digest}   one of them
     GET  /status             how many sites are connected; operators see which
@@ -26,6 +27,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from federated.flower.shelf import Shelf
 from federated.flower.tokens import Person, Tokens
+from federated.preflight import Report
 from federated.request import Request as Query
 from federated.request import parse_request
 from federated.results import Result
@@ -58,7 +60,8 @@ _log = logging.getLogger("marmor.gateway")
 class Services:
     """What the routes need of the rest of the gateway.
 
-    `answer` runs one query and may block; `online` names the connected sites; `sites` are all.
+    `answer` runs one query and `preflight` asks who would answer it; both may block. `online` names
+    the connected sites; `sites` are all.
     """
 
     tokens: Tokens
@@ -66,6 +69,7 @@ class Services:
     sites: tuple[str, ...]
     online: Callable[[], frozenset[str]]
     answer: Callable[[Query], Result]
+    preflight: Callable[[Query], Report]
     catalogue: Callable[[], Mapping[str, object]]
     facts: Mapping[str, object]
 
@@ -113,6 +117,15 @@ def _queries(app: FastAPI, services: Services, who: Any) -> None:
         seconds = time.perf_counter() - started
         _log.info("%s asked %s %s: %.3f s", person.name, query.analysis, query.digest, seconds)
         return Response(content, media_type="application/json")
+
+    @app.post(f"{PREFIX}/preflight")
+    async def would_answer(
+        request: Request, person: Annotated[Person, who]
+    ) -> Mapping[str, object]:
+        """Ask every site whether it would answer the request; to an operator, which would."""
+        query = parse_request(await _body(request))
+        report = await run_in_threadpool(services.preflight, query)
+        return report.to_mapping(by_site="operator" in person.roles)
 
     @app.get(f"{PREFIX}/queries")
     def stored(person: Annotated[Person, who]) -> list[dict[str, str]]:

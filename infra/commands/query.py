@@ -47,6 +47,24 @@ def run(
 
 
 @app.command()
+def preflight(
+    request: RequestFile, gateway: Gateway, token: TokenFile, ca: Ca, as_json: AsJson = False
+) -> None:
+    """Ask which sites would answer a question, before anything is computed."""
+    question = load_request(request)
+    with _client(gateway, token, ca) as client:
+        report = client.preflight(question)
+    rows = [
+        (item["kind"].replace("_", " "), item["sites"], item["rule"] or "–", item["remedy"] or "–")
+        for item in report["verdicts"]
+    ]
+    verdict = "can be answered" if report["answerable"] else "cannot be answered now"
+    title = f"{request.stem}: {verdict}; {report['needed_sites']} sites are needed"
+    columns = ("verdict", "sites", "rule", "what to do")
+    emit(report, as_json=as_json, text=table(title, columns, rows))
+
+
+@app.command()
 def show(
     digest: Annotated[str, typer.Argument(help="A result's digest, or its first 8 digits.")],
     gateway: Gateway,

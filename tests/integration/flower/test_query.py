@@ -61,6 +61,15 @@ def test_the_same_question_is_answered_from_the_store(running: Running) -> None:
         assert {"crosstab"} <= {item["analysis"] for item in client.list()}
 
 
+def test_a_preflight_says_that_all_would_answer_and_begins_nothing(running: Running) -> None:
+    with running.client() as client:
+        before = len(client.list())
+        report = client.preflight(CROSSTAB)
+        assert report["answerable"]
+        assert [item["kind"] for item in report["verdicts"]] == ["allowed"]
+        assert len(client.list()) == before
+
+
 def test_an_unknown_variable_is_named(running: Running) -> None:
     question = {**CROSSTAB, "parameters": {"variables": ["gene_grup"]}}
     with running.client() as client, pytest.raises(RequestError, match=r"gene_grup.*gene_group"):

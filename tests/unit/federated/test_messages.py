@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from federated.messages import (
     MAGIC,
     Announced,
+    Cleared,
     Continue,
     Contribute,
     Contributed,
@@ -23,6 +24,7 @@ from federated.messages import (
     Message,
     MessageError,
     Open,
+    Preflight,
     Present,
     Refused,
     Reply,
@@ -37,6 +39,8 @@ from federated.messages import (
 VECTOR = np.arange(6, dtype=np.uint64).reshape(2, 3)
 ALL: list[Message | Reply] = [
     Hello(),
+    Preflight({"analysis": "rate"}, {"grid": 6}, "roster", "0.1.0"),
+    Cleared("rel-1"),
     Open("s", {"analysis": "rate", "n": 1, "none": None}, {"grid": 6}, "roster", "0.1.0"),
     Contribute("s", {"a": b"\x00\xff", "b": b""}),
     Continue("s", 2, {"cells": np.array([True, False]), "x": np.array([[1.5]])}),

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from federated.flower.rest import Services, rest_app
 from federated.flower.shelf import Shelf
 from federated.flower.tokens import Person, Tokens, fingerprint
+from federated.preflight import Report, Verdict
 from federated.request import Request
 from federated.results import Result
 from transforms.errors import RefusedError, SiteDownError
@@ -36,6 +37,9 @@ def app(folder: Path, answer: Callable[[Request], Result]) -> FastAPI:
             sites=("lyon", "ulm"),
             online=lambda: frozenset({"ulm"}),
             answer=answer,
+            preflight=lambda request: Report(
+                request.digest, 3, {"lyon": Verdict("allowed"), "ulm": Verdict("absent", "offline")}
+            ),
             catalogue=lambda: {"views": {}},
             facts={},
         )
@@ -97,6 +101,20 @@ async def test_an_operator_sees_sites_and_asks_nothing(tmp_path: Path) -> None:
     status = (await call(tmp_path, "GET", "/status", "olga")).json()
     assert status["site_status"] == {"lyon": "offline", "ulm": "online"}
     assert "site_status" not in (await call(tmp_path, "GET", "/status")).json()
+
+
+async def test_who_would_answer_is_counted_for_an_analyst_and_named_for_an_operator(
+    tmp_path: Path,
+) -> None:
+    counted = (await call(tmp_path, "POST", "/preflight", json=REQUEST)).json()
+    assert counted["answerable"] is False
+    assert [(item["kind"], item["sites"]) for item in counted["verdicts"]] == [
+        ("absent", 1),
+        ("allowed", 1),
+    ]
+    assert "by_site" not in counted
+    named = (await call(tmp_path, "POST", "/preflight", "olga", json=REQUEST)).json()
+    assert named["by_site"]["ulm"]["rule"] == "offline"
 
 
 @pytest.mark.parametrize(
