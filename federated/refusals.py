@@ -13,6 +13,9 @@ RULES: Mapping[str, str] = {
     "request_unknown": "the site does not know the analysis, view, variable or level asked for",
     "table_too_large": "more variables or cells than the site's policy allows; drop a variable",
     "no_release": "the site has published no release yet",
+    "release_held": "the site holds its release back until enough patients have changed, or the "
+    "next quarter begins; ask again then",
+    "release_gone": "the release that was asked was taken back meanwhile; ask again",
     "budget_spent": "the site has answered its most questions for today; ask again tomorrow",
     "second_roster": "this release has answered the question to another roster",
     "second_survivors": "this release has answered the question together with other sites; "

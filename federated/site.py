@@ -108,7 +108,8 @@ class SiteParty:
     """One site's party in every query, under its own key, roster, policy and ledger.
 
     `release_id()` gives the current release, None before the first; a query is answered from the
-    release that was current when it was opened. `views` is what may be asked about.
+    release that was current when it was opened. `views` is what may be asked about. `standing` says
+    by which rule a release may not answer just now (after a withdrawal), None when it may.
     """
 
     def __init__(
@@ -121,6 +122,7 @@ class SiteParty:
         compute: Compute,
         release_id: Callable[[], str | None],
         views: Mapping[str, AnalysisView] = DICTIONARY_VIEWS,
+        standing: Callable[[str], str | None] = lambda release: None,
     ) -> None:
         self._site = site_id
         self._identity = identity_key
@@ -130,6 +132,7 @@ class SiteParty:
         self._compute = compute
         self._release_id = release_id
         self._views = views
+        self._standing = standing
         self._sessions: OrderedDict[str, _Session] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -252,6 +255,7 @@ class SiteParty:
     def _unmask(self, message: Unmask) -> Reply:
         session = self._session(message.session)
         self._check_round(session, message.round)
+        self._check_standing(session.release)
         self._check_budget(session.request, session.release)
         shares = session.party.reveal(message.round, message.signatures)
         # On the disk before the shares leave: a crash may lose an answer, never the memory of one.
@@ -297,6 +301,12 @@ class SiteParty:
         """Refuse one question too many; asked again at the end, because many may be open."""
         self._ledger.check_budget(request.digest, release, self._policy.max_queries_per_day)
 
+    def _check_standing(self, release: str) -> None:
+        """Refuse after a withdrawal; asked again at the end, because it may have come meanwhile."""
+        rule = self._standing(release)
+        if rule is not None:
+            raise _RefusalError(rule)
+
     def _check_round(self, session: _Session, number: int) -> None:
         """Refuse a message about any round but the current one."""
         if number != session.round:
@@ -313,6 +323,7 @@ class SiteParty:
         release = self._release_id()
         if release is None:
             raise _RefusalError("no_release")
+        self._check_standing(release)
         self._check_budget(request, release)
         return request, policy, release
 

@@ -26,6 +26,7 @@ from federated.flower.link import Link
 from federated.policy import load_policy
 from federated.site import SiteParty
 from transforms.errors import UserError
+from transforms.hold import standing
 from transforms.site import Site, current_release, load_site
 
 
@@ -132,6 +133,7 @@ def serve_site(site: Site, listen: Path | None = None) -> None:
             site.ledger,
             executor,
             lambda: current_release(site),
+            standing=lambda release: standing(site, release),
         )
         if listen is not None:
             local.listen(listen, party.handle_bytes)
