@@ -6,6 +6,8 @@ The dictionary holds each code's equivalents, so a mapping need not repeat them:
 A text is a code behind the name of its system (`ORPHA:53`, `Orphanet_53`, `snomedct_248152002`).
 Where the argument names one system alone the name may lack (`53`). A code that stands for several
 codes of the list (ORPHA:667 is the sum of five genes) stands for none of them.
+
+For a text field, `system=omim` takes the code of that system alone, without its name.
 """
 
 import re
@@ -15,7 +17,7 @@ from collections.abc import Mapping as MappingType
 from transforms.dictionary import DICTIONARY, Dictionary, Field
 
 
-__all__ = ["SPELLINGS", "coded_words", "known_systems", "systems_of"]
+__all__ = ["SPELLINGS", "coded_words", "known_systems", "local_sql", "systems_of"]
 
 # What stands before a code, lower case; the dictionary's own key of the system is the first.
 SPELLINGS: MappingType[str, tuple[str, ...]] = {
@@ -50,8 +52,18 @@ def known_systems(field: Field, dictionary: Dictionary = DICTIONARY) -> tuple[st
 def coded_words(
     field: Field, systems: tuple[str, ...], dictionary: Dictionary = DICTIONARY
 ) -> dict[str, str]:
-    """Return text (in the form of `mapping.normal_value`) → code of the field's code list."""
-    found: dict[str, set[str]] = {}
+    """Return text (in the form of `mapping.normal_value`) → code of the field's code list.
+
+    A code of the list itself, and its other names in use, are understood besides.
+    """
+    if not systems:
+        return {}
+    codes = dictionary.codelists[field.codelist or ""].codes.values()
+    found: dict[str, set[str]] = {code.code.lower(): {code.code} for code in codes}
+    for code in codes:
+        for alias in code.attributes.get("aliases", "").split(";"):
+            if alias.strip():
+                found.setdefault(alias.strip().lower(), set()).add(code.code)
     for system in systems:
         for local, code in _pairs(field, system, dictionary):
             for text in _spelled(system, local, bare=len(systems) == 1):
@@ -85,3 +97,15 @@ def _local(system: str, code: str) -> str:
         for sign in SEPARATORS:
             text = text.removeprefix(name + sign)
     return text
+
+
+def local_sql(text: str, systems: tuple[str, ...]) -> str:
+    """Return the bare code of the text expression; NULL for a code of another system.
+
+    `OMIM:166600` is 166600 of omim and nothing of mondo; a text without a name stays as it is.
+    """
+    names = "|".join(name for system in systems for name in SPELLINGS[system])
+    own = f"regexp_matches({text}, '^({names})[:_]', 'i')"
+    bare = f"regexp_replace({text}, '^[A-Za-z0-9]+[:_]', '')"
+    other = f"regexp_matches({text}, '^[A-Za-z]+[A-Za-z0-9]*[:_]')"
+    return f"case when {own} or not {other} then {bare} end"

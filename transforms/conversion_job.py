@@ -19,6 +19,7 @@ __all__ = [
     "Job",
     "Parameters",
     "normal_text",
+    "person_sql",
     "present_sql",
     "text_sql",
 ]
@@ -115,6 +116,11 @@ class Job:
             ]
         return {self.said("raw"): f"coalesce({', '.join([*texts, 'null'])})"}
 
+    def text(self) -> str:
+        """Return the expression of the first of the rule's columns that holds something."""
+        texts = [text_sql(column, self.source, self.parameters) for column in self.rule.columns]
+        return f"coalesce({', '.join([*texts, 'null'])})"
+
     def amount(self, compared: bool = False) -> str:
         """Return the number that the raw text spells in the habits of its source."""
         return amount_sql(self.raw, self.source.decimal, compared, self.source.thousands)
@@ -136,6 +142,12 @@ def text_sql(column: str, source: Source, parameters: Parameters) -> str:
         return text
     tokens = tuple(normal_value(token) for token in source.missing)
     return f"case when {parameters.one_of(text, tokens)} then null else {text} end"
+
+
+def person_sql(source: Source, parameters: Parameters) -> str:
+    """Return the local id of the person that a row is about; NULL when there is none."""
+    texts = [text_sql(column, source, parameters) for column in source.id_columns]
+    return f"coalesce({', '.join([*texts, 'null'])})"
 
 
 def present_sql(conversion: Conversion) -> str:

@@ -12,7 +12,7 @@ a guess. What the rules mean to a data manager stands in `transforms.mapping`.
 from collections.abc import Callable, Sequence
 from collections.abc import Mapping as MappingType
 
-from transforms.codings import coded_words
+from transforms.codings import coded_words, local_sql
 from transforms.conversion_job import (
     CHECKED,
     SQL_TYPES,
@@ -21,6 +21,7 @@ from transforms.conversion_job import (
     Job,
     Parameters,
     normal_text,
+    person_sql,
     present_sql,
     text_sql,
 )
@@ -55,6 +56,7 @@ __all__ = [
     "Parameters",
     "convert",
     "convert_all",
+    "person_sql",
     "present_sql",
     "text_sql",
 ]
@@ -98,6 +100,9 @@ def _converted(
 def _copy(job: Job) -> Conversion:
     """Text as it stands, or the code, whole number or truth value that it spells."""
     kind = job.field.type
+    if kind == "string" and job.systems:
+        own = {job.said("raw"): local_sql(job.text(), job.systems)}
+        return Conversion(job.rule.field, own, job.raw)
     if kind == "string":
         return Conversion(job.rule.field, job.first(), job.raw)
     if kind == "integer":

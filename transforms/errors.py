@@ -12,6 +12,8 @@
     ├── ConsortiumError   23  keys, roster, certificates, or a gateway that cannot be reached
     └── SetupError        30  environments, ports, processes
 
+    AbsentError is the SourceError of a file that is sound and has no such sheet, form or table.
+
 A message says what was wrong, where, what was expected and what to do. It never holds a value
 from a patient's record: file names, column names, codes of the dictionary and counts only.
 """
@@ -21,6 +23,7 @@ from typing import ClassVar
 
 
 __all__ = [
+    "AbsentError",
     "ConsortiumError",
     "DictionaryError",
     "MappingError",
@@ -46,6 +49,10 @@ class SourceError(UserError):
     """A source file cannot be read, or is not of the declared format."""
 
     exit_code = 10
+
+
+class AbsentError(SourceError):
+    """The files are sound and have no such sheet, instrument or table."""
 
 
 class MappingError(UserError):

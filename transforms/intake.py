@@ -23,6 +23,7 @@ from transforms.collect import inbox_files
 from transforms.errors import MappingError, raise_all
 from transforms.mapping import Mapping
 from transforms.mapping_check import check_columns
+from transforms.ready import fill_gaps
 from transforms.site import Site
 
 
@@ -81,6 +82,8 @@ def take_in(
     from transforms.readers.isolation import read_inbox  # its libraries are there at a site only
 
     inbox = read_inbox(mapping.sources, site.inbox, folder / "read", connection)
+    whole = tuple(fill_gaps(connection, mapping, table) for table in inbox.tables)
+    inbox = dataclasses.replace(inbox, tables=whole)
     columns = {table.source: table.columns for table in inbox.tables}
     there = tuple(source for source in mapping.sources if source.source in columns)
     readable = dataclasses.replace(mapping, sources=there)

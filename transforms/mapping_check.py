@@ -497,8 +497,20 @@ def _check_tables(mapping: Mapping, dictionary: Dictionary) -> Iterator[str]:
                     name = f"{field.name}[{bracket}]" if bracket else field.name
                     yield (
                         f"sheet fields, table {table_name}, source {source}: mandatory field "
-                        f"{name} is neither mapped nor not_collected"
+                        f"{name} is neither mapped nor not_collected{_consent(field, source)}"
                     )
+
+
+def _consent(field: Field, source: str) -> str:
+    """Return what to add where nothing says that persons agreed; a format cannot agree for them."""
+    if field.name != "consent_reuse":
+        return ""
+    return (
+        ". Nothing in these files says that persons agreed to reuse, and without a yes a person "
+        "is in no table. If the centre holds the consent of every person in them elsewhere, say so "
+        f"in the sheet fields: person, consent_reuse, {source}, (no column), const, yes, approved, "
+        "and in the comment where the consents are kept"
+    )
 
 
 def _check_discriminator(

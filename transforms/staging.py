@@ -25,8 +25,8 @@ from transforms.conversions import (
     Conversion,
     Parameters,
     convert_all,
+    person_sql,
     present_sql,
-    text_sql,
 )
 from transforms.dictionary import DICTIONARY, Dictionary, Table
 from transforms.mapping import FieldRule, Mapping
@@ -157,7 +157,7 @@ def _query(
     """
     source = mapping.source(piece.source)
     raw = {name: sql for conversion in conversions for name, sql in conversion.raw.items()}
-    local = text_sql(source.id_column, source, parameters)
+    local = person_sql(source, parameters)
     told = [one for one in conversions if one.field == piece.table.discriminator]
     rest = [one for one in conversions if one.field != piece.table.discriminator]
     given = {}

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from transforms.errors import SourceError
+from transforms.errors import AbsentError, SourceError
 from transforms.readers import workbook_guard, workbook_probe
 from transforms.readers.relation import (
     Part,
@@ -108,7 +108,7 @@ def _sheet_name(source: SourceLike, sheets: Sequence[str], name: str) -> str:
     position = int(wanted) if wanted.isdecimal() else 1
     if (not wanted or wanted.isdecimal()) and 1 <= position <= len(sheets):
         return sheets[position - 1]
-    raise SourceError(
+    raise AbsentError(
         f"{name}: there is no sheet '{source.sheet}'; the sheets are "
         f"{', '.join(sheets)}: correct 'sheet' of source {source.source}"
     )

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from transforms.errors import SourceError
+from transforms.errors import AbsentError, SourceError
 from transforms.readers import delimited
 from transforms.readers.relation import (
     PROVENANCE,
@@ -43,7 +43,7 @@ def read(source: SourceLike, inbox: Path, connection: duckdb.DuckDBPyConnection)
     chosen = [path for path in files if path.stem.lower() == table]
     there = {path.stem.lower() for path in files}
     if not chosen:
-        raise SourceError(
+        raise AbsentError(
             f"source {source.source}: there is no OMOP table '{source.sheet}' among the files of "
             f"'{source.file}'; there are {', '.join(sorted(there))}: correct 'sheet'"
         )

@@ -246,6 +246,7 @@ BLOCKS: Mapping[str, Block] = {
             "laterality_id": Column(("laterality.id",)),
             "laterality_label": Column(("laterality.label",)),
             **_time("onset", "onset", legacy_age=("age_of_onset.age",)),
+            **_time("resolution", "resolution"),
             "onset_class_id": Column(("onset.ontology_class.id", "class_of_onset.id")),
             "onset_class_label": Column(("onset.ontology_class.label", "class_of_onset.label")),
         },

@@ -13,7 +13,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transforms.errors import SourceError
+from transforms.errors import AbsentError, SourceError
 from transforms.readers import delimited
 from transforms.readers.relation import (
     BLANKS,
@@ -139,7 +139,7 @@ def _export(source: SourceLike, piece: Part, forms: Mapping[str, tuple[str, ...]
         rows_of = pa.chunked_array([pa.repeat("", piece.table.num_rows)])
     repeating = sorted(set(pc.unique(rows_of).to_pylist()) - {""})
     if source.sheet and source.sheet not in {*repeating, *forms}:
-        raise SourceError(
+        raise AbsentError(
             f"{piece.file}: there is no instrument '{source.sheet}'; there are "
             f"{', '.join(sorted({*repeating, *forms})) or 'only baseline rows'}: "
             f"correct 'sheet' of source {source.source} (empty for the baseline rows)"

@@ -33,6 +33,7 @@ __all__ = [
     "irregular_files",
     "leaving_out",
     "matching_files",
+    "nothing",
     "parquet_name",
     "part",
     "some",
@@ -303,6 +304,15 @@ def store(
         notes=tuple(notes),
         other_parts=tuple(sorted(other_parts)),
     )
+
+
+def nothing(source: SourceLike, inbox: Path, connection: duckdb.DuckDBPyConnection) -> SourceTable:
+    """Make `source.<source id>` without rows: its files have no such part, and need not have it."""
+    file = matching_files(source, inbox)[0].relative_to(inbox).as_posix()
+    note = f"source {source.source}: the files have no part '{source.sheet}', so it has no rows"
+    texts, numbers = pa.array([], pa.string()), pa.array([], pa.int64())
+    empty = part(file, source.sheet, ["column 1"], [texts], numbers)  # nameless: left out
+    return store(source, [empty], connection, notes=[note])
 
 
 def _same_columns(source: SourceLike, parts: Sequence[Part | Stream]) -> None:
