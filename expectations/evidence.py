@@ -110,6 +110,14 @@ class NotHeld:
 
 
 @dataclass(frozen=True)
+class RefusedFile:
+    """A file that could not be read, without its name: the source, what is wrong, what to do."""
+
+    source: str
+    message: str
+
+
+@dataclass(frozen=True)
 class Evidence:
     """Everything of a run that is counted, without its expectations."""
 
@@ -120,6 +128,7 @@ class Evidence:
     units: tuple[UnitCount, ...]
     sources: tuple[SourceCount, ...]
     not_held: tuple[NotHeld, ...]
+    refused_files: tuple[RefusedFile, ...]
     excluded_for_consent: int
     rejected_rows: int
     mandatory_cells: tuple[int, int]
@@ -168,10 +177,16 @@ def _evidence(
             for source, rows in sorted(counts["rows_read"].items())
         ),
         not_held=tuple(NotHeld(kind, rows) for kind, rows in sorted(counts["not_held"].items())),
+        refused_files=tuple(_nameless(**refused) for refused in counts["refused_files"]),
         excluded_for_consent=counts["excluded_for_consent"],
         rejected_rows=sum(table.rejected for table in tables),
         mandatory_cells=_mandatory_cells(connection, fields),
     )
+
+
+def _nameless(source: str, file: str, message: str) -> RefusedFile:
+    """Return a refusal without the file's name, which may hold a patient's."""
+    return RefusedFile(source or "–", message.replace(file, "a file"))
 
 
 def _tables(

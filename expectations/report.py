@@ -39,6 +39,7 @@ CRITERIA = {
     "mandatory_completeness": "Filled cells among the cells of mandatory fields",
     "critical_findings": "Critical expectations that failed",
     "emptied_tables": "Tables with rows in the current release that are empty now",
+    "refused_files": "Files of the inbox that could not be read",
 }
 CATEGORY_MEANING = {
     "conformance": "Is it in the agreed form: codes of the lists, keys, references?",

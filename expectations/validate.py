@@ -149,6 +149,7 @@ def _criteria(site: Site, evidence: Evidence, findings: Sequence[Finding]) -> tu
             not critical,
         ),
         _emptied(site, evidence),
+        _refused(evidence),
     )
 
 
@@ -168,6 +169,20 @@ def _emptied(site: Site, evidence: Evidence) -> Criterion:
         0,
         "at most",
         not empty,
+    )
+
+
+def _refused(evidence: Evidence) -> Criterion:
+    """Hold a run to its inbox: what a file would have said must not be taken for nothing."""
+    count = len(evidence.refused_files)
+    return Criterion(
+        "refused_files",
+        f"{count} {'file' if count == 1 else 'files'} of the inbox could not be read, none may"
+        " be left out unseen",
+        count,
+        0,
+        "at most",
+        not count,
     )
 
 
@@ -195,6 +210,7 @@ def _document(
         "units": _plain(evidence.units),
         "sources": _plain(evidence.sources),
         "not_held": _plain(evidence.not_held),
+        "refused_files": _plain(evidence.refused_files),
         "excluded_for_consent": evidence.excluded_for_consent,
     }
 

@@ -1,5 +1,6 @@
 """What a harmonization leaves behind: tables, rejects, flags, coverage, counts, quarantine."""
 
+import json
 import os
 import shutil
 from collections.abc import Mapping as MappingType
@@ -22,7 +23,7 @@ from transforms.sql import identifier, qualified
 from transforms.staging import SCHEMA, column
 
 
-__all__ = ["DONE", "Harmonized", "write_outcome"]
+__all__ = ["DONE", "Harmonized", "refused_files", "write_outcome"]
 
 REJECTS = (
     "table", "source_file", "source_sheet", "source_row", "field", "rule", "severity", "remedy",
@@ -79,6 +80,12 @@ def write_outcome(
     }
     write_json(folder / DONE, summary)
     return Harmonized(batch.run_id, rows, sum(rejected.values()), flags.num_rows)
+
+
+def refused_files(site: Site, run_id: str) -> tuple[str, ...]:
+    """Return what was said of each file that a harmonized run could not read."""
+    text = (site.work / run_id / DONE).read_text(encoding="utf-8")
+    return tuple(one["message"] for one in json.loads(text)["refused_files"])
 
 
 def _write_table(connection: duckdb.DuckDBPyConnection, table: Table, path: Path) -> int:

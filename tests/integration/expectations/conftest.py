@@ -144,6 +144,7 @@ def harmonised(tmp_path: Path) -> Callable[..., Site]:
             "rows_read": {"patients": 20},
             "files_read": {"patients": 1},
             "not_held": {},
+            "refused_files": [],
             "excluded_for_consent": 0,
             "rejected": rejected,
             "skipped": {},

@@ -63,6 +63,7 @@ def document(**changes: Any) -> dict[str, Any]:
         ],
         "sources": [{"source": "patients", "rows": 23, "files": 1}],
         "not_held": [{"kind": "files: uri", "rows": 4}],
+        "refused_files": [{"source": "labs", "message": "a file: the file is empty"}],
         "excluded_for_consent": 2,
     }  # fmt: skip
     return {**content, **changes}
@@ -186,7 +187,10 @@ def test_only_none_is_none_and_only_all_is_all(share: float, text: str) -> None:
 
 def test_a_run_without_anything_has_a_page_too() -> None:
     empty = document(rejects=[], flags=[], units=[], sources=[], not_held=[], expectations=[],
-                     excluded_for_consent=0)  # fmt: skip
+                     excluded_for_consent=0, refused_files=[])  # fmt: skip
     text = "".join(Page(report.render(empty)).text)
-    for said in ("No expectation failed.", "No rule fired.", "No row was rejected."):
+    for said in (
+        "No expectation failed.", "No rule fired.", "No row was rejected.",
+        "Every file of the inbox that a source names could be read.",
+    ):  # fmt: skip
         assert said in text
