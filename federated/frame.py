@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from federated.analysis import Variable
 from federated.cohort import Cohort, cohort_sql
 from federated.statistics import Frame
+from transforms.manifest import seal_digest
 from transforms.sql import identifier
 
 
@@ -101,12 +102,15 @@ def read_view(path: Path, names: Sequence[str]) -> pa.Table:
 
 
 def _published(path: Path) -> str:
-    """The SHA-256 under which the release's manifest lists the view at `path`."""
+    """The SHA-256 under which the release's manifest, intact itself, lists the view at `path`."""
     try:
         manifest = json.loads((path.parent.parent / "MANIFEST.json").read_bytes())
-        return str(manifest["files"][f"views/{path.name}"]["sha256"])
+        sealed, listed = manifest["seal_sha256"], manifest["files"][f"views/{path.name}"]["sha256"]
     except (OSError, ValueError, KeyError, TypeError):
         raise FrameError("manifest_missing") from None
+    if sealed != seal_digest(manifest):
+        raise FrameError("view_changed")
+    return str(listed)
 
 
 def _plain(table: pa.Table, variables: Mapping[str, Variable]) -> pa.Table:

@@ -12,6 +12,7 @@ import pytest
 
 from transforms.dictionary import DICTIONARY, Field
 from transforms.dictionary.arrow import schema
+from transforms.manifest import seal_digest
 
 
 Columns = Mapping[str, list[object]]
@@ -32,7 +33,8 @@ def write_release() -> Callable[[Path, Mapping[str, Columns]], Path]:
             f"views/{path.name}": {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
             for path in (release / "views").iterdir()
         }
-        (release / "MANIFEST.json").write_text(json.dumps({"files": files}), encoding="utf-8")
+        manifest = {"files": files, "seal_sha256": seal_digest({"files": files})}
+        (release / "MANIFEST.json").write_text(json.dumps(manifest), encoding="utf-8")
         return release
 
     return write

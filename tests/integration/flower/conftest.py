@@ -22,6 +22,7 @@ from infra import consortium
 from transforms.dictionary import DICTIONARY
 from transforms.dictionary.arrow import schema
 from transforms.dictionary.model import Field
+from transforms.manifest import seal_digest
 from transforms.site import create_site
 
 
@@ -109,7 +110,8 @@ def make_site(folder: Path, name: str, rows: int = 60) -> Path:
         pq.write_table(pa.table(columns, schema=schema(view)), views / f"{view.name}.parquet")
     digests = {p: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(views.iterdir())}
     files = {f"views/{path.name}": {"sha256": digest} for path, digest in digests.items()}
-    (views.parent / "MANIFEST.json").write_text(json.dumps({"files": files}))
+    manifest = {"files": files, "seal_sha256": seal_digest({"files": files})}
+    (views.parent / "MANIFEST.json").write_text(json.dumps(manifest))
     (folder / "CURRENT").write_text(f"rel-{name}")
     return folder
 

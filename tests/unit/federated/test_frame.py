@@ -14,6 +14,7 @@ from federated.analysis import Variable
 from federated.cohort import Comparison
 from federated.frame import FrameError, locked_connection, read_view, to_frame
 from federated.statistics import Frame
+from transforms.manifest import seal_digest
 
 
 VARIABLES = {
@@ -46,7 +47,8 @@ def written(folder: Path, **change: list[object]) -> Path:
 def listed(path: Path) -> Path:
     """List the file at `path` in its release's manifest."""
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    manifest = {"files": {f"views/{path.name}": {"sha256": digest}}}
+    manifest: dict[str, object] = {"files": {f"views/{path.name}": {"sha256": digest}}}
+    manifest["seal_sha256"] = seal_digest(manifest)
     (path.parent.parent / "MANIFEST.json").write_text(json.dumps(manifest), encoding="utf-8")
     return path
 
@@ -96,6 +98,9 @@ def test_a_missing_changed_or_other_file_has_its_code(tmp_path: Path) -> None:
     assert code_of(listed(path)) == "view_unreadable"
     pq.write_table(pa.table({"sex": ["male"]}), path)
     assert code_of(listed(path)) == "view_differs"
+    told = json.loads((tmp_path / "MANIFEST.json").read_text(encoding="utf-8"))
+    (tmp_path / "MANIFEST.json").write_text(json.dumps({**told, "more": 1}), encoding="utf-8")
+    assert code_of(path) == "view_changed"
     (tmp_path / "MANIFEST.json").write_text("{}", encoding="utf-8")
     assert code_of(path) == "manifest_missing"
 

@@ -311,6 +311,28 @@ def test_a_site_without_a_release_refuses(world: World) -> None:
     assert world.run().provenance["refused"] == {"ulm": "no_release"}
 
 
+def test_a_release_that_is_held_back_answers_nothing(world: World) -> None:
+    world.sites["ulm"]._standing = {"rel-ulm": "release_held"}.get
+    assert world.run().provenance["refused"] == {"ulm": "release_held"}
+
+
+def test_a_withdrawal_ends_a_conversation_that_was_opened_before(world: World) -> None:
+    """Nothing is unmasked of a release that was taken back while it was asked."""
+    gone: list[str] = []
+    world.sites["ulm"]._standing = lambda release: "release_gone" if gone else None
+
+    def cut(site: str, message: Message) -> bool:
+        if isinstance(message, Unmask):
+            gone.append(site)
+        return False
+
+    world.cut = cut
+    world.run()
+    answers = [step["ulm"] for step in world.received if "ulm" in step]
+    assert Refused("release_gone") in answers
+    assert not any(isinstance(reply, Revealed) for reply in answers)
+
+
 def test_a_table_that_is_too_large_is_refused_before_anyone_is_asked(world: World) -> None:
     big = parse_request(
         {
