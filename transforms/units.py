@@ -36,6 +36,8 @@ SPELLINGS: Mapping[str, str] = {
     "ug/l": "ng/ml", "ng/ml": "ug/l", "ng/l": "pg/ml", "pg/ml": "ng/l", "mcg/l": "ug/l",
     "ukat/l": "ukat/l", "umol/l": "umol/l", "mcmol/l": "umol/l", "mmol": "mmol/l",
     "ph": "[ph]", "mval/l": "meq/l",
+    # terms of the Unit Ontology as RareLink's REDCap writes them (`readers.unit_ontology`)
+    "uo_0000175": "g/l", "uo_0000178": "u/ml", "uo_0000179": "u/l", "uo_0000275": "ng/ml",
     # OMOP unit concepts (Athena vocabulary), for sources whose unit text is empty
     "8713": "g/dl", "8636": "g/l", "8840": "mg/dl", "8645": "u/l", "8923": "u/l", "8842": "ng/ml",
     "8845": "pg/ml", "8848": "10*3/ul", "9444": "10*9/l", "8749": "umol/l", "8753": "mmol/l",
