@@ -9,7 +9,7 @@ import pytest
 
 from expectations import suites
 from expectations.expectation import Expectation
-from expectations.statements import read_plausibility
+from expectations.statements import applicability, read_plausibility
 from transforms.dictionary import DICTIONARY, Field, Range, Table
 from transforms.dictionary.arrow import schema
 from transforms.errors import DictionaryError
@@ -153,3 +153,13 @@ def test_a_file_that_is_not_toml_is_named(tmp_path: Path) -> None:
     (tmp_path / "person.toml").write_text("[[expectation", encoding="utf-8")
     with pytest.raises(DictionaryError, match=r"person\.toml: not a TOML file"):
         read_plausibility(tmp_path, DICTIONARY)
+
+
+def test_what_a_field_applies_to_can_be_asked_of_its_table() -> None:
+    with duckdb.connect() as connection:
+        for (name, field), stated in applicability().items():
+            table = DICTIONARY.tables[name]
+            assert table.field(field).obligation != "optional", f"{name}.{field} is never counted"
+            connection.register(name, schema(table).empty_table())
+            condition = f'select ({stated.applies})::boolean from "{name}"'
+            assert connection.execute(condition).fetchall() == []
