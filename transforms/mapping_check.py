@@ -132,7 +132,7 @@ def check_columns(mapping: Mapping, columns: MappingType[str, Sequence[str]]) ->
             continue
         named = list(_named_columns(mapping, source))
         # A reader may leave out identifiers by itself: that one is not there is no problem.
-        left_out = {(one.place, one.column) for one in mapping.ignores if one.reason == "identifier"}
+        left_out = {(i.place, i.column) for i in mapping.ignores if i.reason == "identifier"}
         for place, what, column in named:
             if column in there or (place, column) not in left_out:
                 yield from _one_of(place, what, column, there)
