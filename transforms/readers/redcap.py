@@ -1,12 +1,17 @@
-"""Reads REDCap's raw CSV export: one relation per repeating instrument, and one of baseline rows.
+"""Reads REDCap exports: CSV with raw values or labels, JSON flat or EAV.
 
-`sheet` is the instrument's variable name; empty stands for the rows that repeat no instrument.
-When the project's data dictionary lies in the same folder it says which columns belong to which
-instrument. Missing-value codes and checkboxes are left as they are: they are the mapping's work.
+`sheet` is an instrument's variable name; empty stands for the rows that repeat no instrument;
+`instrument@event` and `@event` restrict to one event of a longitudinal project. The project's data
+dictionary, when it lies in the same folder, says which columns belong to which instrument,
+translates labels, and marks identifiers: those are left out before anything reaches DuckDB, except
+dates (the birth date is needed) and the id columns. Missing-data codes and checkboxes are left as
+they are: they are the mapping's work.
 """
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 
 import duckdb
@@ -14,7 +19,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms.errors import AbsentError, SourceError
-from transforms.readers import delimited
+from transforms.readers import delimited, redcap_json
+from transforms.readers.redcap_dictionary import (
+    Project,
+    complete,
+    events_beside,
+    is_dictionary,
+    is_list,
+    project_beside,
+)
+from transforms.readers.redcap_labels import to_raw
+from transforms.readers.redcap_odd import oddities
 from transforms.readers.relation import (
     BLANKS,
     PROVENANCE,
@@ -22,6 +37,7 @@ from transforms.readers.relation import (
     SourceLike,
     SourceTable,
     matching_files,
+    some,
     store,
 )
 
@@ -29,23 +45,23 @@ from transforms.readers.relation import (
 __all__ = ["read"]
 
 INSTRUMENT = "redcap_repeat_instrument"
+EVENT = "redcap_event_name"
 SYSTEM_COLUMNS = (
-    "redcap_event_name",
+    EVENT,
     "redcap_repeat_instance",
     "redcap_data_access_group",
     "redcap_survey_identifier",
 )
-LABEL_HEADERS = {"Repeat Instrument", "Repeat Instance", "Event Name", "Data Access Group"}
-DICTIONARY_MARKS = ("Form Name", "Field Type")  # the first column's name can be damaged
-DICTIONARY_MARKS_API = ("field_name", "form_name")
+BROKEN_MARK = "ï»¿"  # a byte order mark that was read as cp1252
 
 
 @dataclass(frozen=True)
 class _Export:
-    """One export: its rows, `chosen` marks those of the instrument."""
+    """One export: its rows, `chosen` marks those of the instrument and the event."""
 
     part: Part
     instruments: tuple[str, ...]
+    events: tuple[str, ...]
     chosen: pa.ChunkedArray
 
 
@@ -53,118 +69,162 @@ def read(source: SourceLike, inbox: Path, connection: duckdb.DuckDBPyConnection)
     """Read one instrument of all exports of a source into `source.<id>`.
 
     Without a data dictionary, a column belongs to the instrument unless it is filled only on rows
-    of others. Raises SourceError for a label export, a file that is no REDCap export, or an
-    instrument that does not exist; the message lists those there are.
+    of others. Raises SourceError for a file that is no REDCap export, for labels that cannot be
+    translated, and AbsentError for an instrument or event that does not exist; the message lists
+    those there are.
     """
-    parts: list[Part] = []
-    notes: list[str] = []
-    for path in matching_files(source, inbox):
-        if _is_dictionary(path):
-            continue
-        piece, found = delimited.read_part(source, path, path.relative_to(inbox).as_posix())
-        parts.append(piece)
-        notes += found
-    if not parts:
+    paths = [path for path in matching_files(source, inbox) if _is_export(path)]
+    if not paths:
         raise SourceError(
             f"source {source.source}: '{source.file}' matches only REDCap data dictionaries; "
-            "put the data export (CSV, raw values) there too"
+            "put the data export (CSV or JSON) there too"
         )
-    forms = _forms(source, inbox, inbox / parts[0].file)
-    exports = [_export(source, piece, forms) for piece in parts]
-    columns = _columns(source, exports, forms)
-    others = {name for export in exports for name in export.instruments} - {source.sheet}
-    chosen = [_choose(export, columns, source.sheet) for export in exports]
-    return store(source, chosen, connection, notes=notes, other_parts=others)
-
-
-def _is_dictionary(path: Path) -> bool:
-    """Tell by the first line whether `path` is a REDCap data dictionary."""
-    with path.open("rb") as stream:
-        line = stream.readline(4096).decode("utf-8", "replace")
-    return any(
-        all(mark in line for mark in marks) for marks in (DICTIONARY_MARKS, DICTIONARY_MARKS_API)
-    )
-
-
-def _forms(source: SourceLike, inbox: Path, export: Path) -> Mapping[str, tuple[str, ...]]:
-    """Return form → its variables, from the data dictionary beside the export, or nothing."""
-    found = [path for path in sorted(export.parent.glob("*.csv")) if _is_dictionary(path)]
-    if not found:
-        return {}
-    names = [path.relative_to(inbox).as_posix() for path in found]
-    dictionary = _Dictionary(source.source)
-    read_forms = [_read_forms(dictionary, *one) for one in zip(found, names, strict=True)]
-    if any(forms != read_forms[0] for forms in read_forms):
-        raise SourceError(
-            f"source {source.source}: {' and '.join(names)} are different REDCap data "
-            "dictionaries; keep only the one that belongs to the export"
+    project = project_beside(source, inbox, paths[0])
+    notes: list[str] = []
+    parts = [_read_part(source, inbox, path, project, notes) for path in paths]
+    exports = [_export(source, piece, project) for piece in parts]
+    columns = _columns(source, exports, project)
+    named = _identifiers(source, project, columns)
+    kept = tuple(name for name in columns if name not in named)
+    chosen = [_choose(export, kept, source.sheet) for export in exports]
+    for piece in chosen:
+        notes += oddities(piece, project, getattr(source, "missing", ()))
+    if named:
+        notes.append(
+            f"{parts[0].file}: {project.file} marks {some(named, 50)} as identifiers; not read"
         )
-    return read_forms[0]
+    not_held = Counter({"REDCap variables marked as identifiers": len(named)})
+    others = _other_parts(source, exports, columns)
+    return store(source, chosen, connection, not_held=not_held, notes=notes, other_parts=others)
 
 
-@dataclass(frozen=True)
-class _Dictionary:
-    """How REDCap writes a data dictionary, whatever the export's own declaration says."""
-
-    source: str
-    file: str = ""
-    format: str = "delimited"
-    sheet: str = ""
-    header_row: int = 1
-    encoding: str = ""
-    delimiter: str = ""
-    decimal: str = "."
+def _is_export(path: Path) -> bool:
+    return redcap_json.is_json(path) or not (is_dictionary(path) or is_list(path))
 
 
-def _read_forms(dictionary: SourceLike, path: Path, name: str) -> Mapping[str, tuple[str, ...]]:
-    """Return form → variables; the first two columns hold them, whatever the first is called."""
-    piece, _ = delimited.read_part(dictionary, path, name)
-    variables, form_names = (piece.table.column(index).to_pylist() for index in (0, 1))
-    forms: dict[str, tuple[str, ...]] = {}
-    for variable, form in zip(variables, form_names, strict=True):
-        forms[form] = (*forms.get(form, ()), variable)
-    return forms
+def _read_part(
+    source: SourceLike, inbox: Path, path: Path, project: Project, notes: list[str]
+) -> Part:
+    """Return one export with raw names and codes."""
+    name = path.relative_to(inbox).as_posix()
+    if redcap_json.is_json(path):
+        return redcap_json.read_part(path, name, project)
+    piece, found = delimited.read_part(source, path, name)
+    piece, mended = _mended(piece, project)
+    piece, translated = to_raw(piece, project, events_beside(path))
+    notes += [*found, *mended, *translated]
+    return piece
 
 
-def _export(source: SourceLike, piece: Part, forms: Mapping[str, tuple[str, ...]]) -> _Export:
-    """Mark the rows of the source's instrument in `piece`."""
-    if set(piece.columns) & LABEL_HEADERS:
-        raise SourceError(
-            f"{piece.file}: this is a REDCap export with labels; "
-            "export it again as 'CSV / Microsoft Excel (raw data)'"
-        )
-    if INSTRUMENT in piece.columns:
-        rows_of = pc.utf8_trim(piece.table[INSTRUMENT], characters=BLANKS)
-    else:
-        rows_of = pa.chunked_array([pa.repeat("", piece.table.num_rows)])
-    repeating = sorted(set(pc.unique(rows_of).to_pylist()) - {""})
-    if source.sheet and source.sheet not in {*repeating, *forms}:
+def _mended(piece: Part, project: Project) -> tuple[Part, list[str]]:
+    """Return `piece` without R's row numbers, and with the name of its record id mended."""
+    first, *rest = piece.columns
+    cells = piece.table.column(0)
+    if first == "column 1" and rest and _counts(cells):
+        return _renamed(piece, rest, piece.table.drop_columns([first])), [
+            f"{piece.file}: its first column has no name and counts the rows; not read"
+        ]
+    wanted = project.record_id
+    known = set(project.by_column()) | {one.label for one in project.variables}
+    bare = first.removeprefix(BROKEN_MARK).strip('"')
+    if wanted and wanted not in piece.columns and first not in known:
+        note = f"{piece.file}: the first header is damaged; it is the record id, '{wanted}'"
+        return _renamed(piece, [wanted, *rest], piece.table), [note]
+    return (piece, []) if bare == first else (_renamed(piece, [bare, *rest], piece.table), [])
+
+
+def _counts(cells: pa.ChunkedArray) -> bool:
+    return bool(cells.to_pylist() == [str(n) for n in range(1, len(cells) + 1)])
+
+
+def _renamed(piece: Part, names: Sequence[str], table: pa.Table) -> Part:
+    return Part(piece.file, tuple(names), table.rename_columns([*names, *PROVENANCE]))
+
+
+def _export(source: SourceLike, piece: Part, project: Project) -> _Export:
+    """Mark the rows of the source's instrument and event in `piece`."""
+    instrument, _, event = source.sheet.strip().partition("@")
+    rows_of, event_of = _trimmed(piece, INSTRUMENT), _trimmed(piece, EVENT)
+    repeating, events = _names(rows_of), _names(event_of)
+    forms = {*repeating, *project.forms}
+    if instrument and instrument not in forms:
         raise AbsentError(
-            f"{piece.file}: there is no instrument '{source.sheet}'; there are "
-            f"{', '.join(sorted({*repeating, *forms})) or 'only baseline rows'}: "
+            f"{piece.file}: there is no instrument '{instrument}'; there are "
+            f"{', '.join(sorted(forms)) or 'only baseline rows'}: "
             f"correct 'sheet' of source {source.source} (empty for the baseline rows)"
         )
-    wanted = source.sheet if source.sheet in repeating else ""
-    return _Export(piece, ("", *repeating), pc.equal(rows_of, wanted))
+    if event and event not in events:
+        raise AbsentError(
+            f"{piece.file}: there is no event '{event}'; there are "
+            f"{', '.join(sorted(events)) or 'no events'}: correct 'sheet' of source {source.source}"
+        )
+    chosen = pc.equal(rows_of, instrument if instrument in repeating else "")
+    if event:
+        chosen = pc.and_(chosen, pc.equal(event_of, event))
+    return _Export(piece, ("", *repeating), events, chosen)
 
 
-def _columns(
-    source: SourceLike, exports: Sequence[_Export], forms: Mapping[str, tuple[str, ...]]
-) -> tuple[str, ...]:
-    """Return the columns of the instrument: record id, system columns that are used, its fields."""
+def _trimmed(piece: Part, column: str) -> pa.ChunkedArray:
+    if column not in piece.columns:
+        return pa.chunked_array([pa.repeat("", piece.table.num_rows)])
+    return pc.utf8_trim(piece.table[column], characters=BLANKS)
+
+
+def _names(cells: pa.ChunkedArray) -> tuple[str, ...]:
+    return tuple(sorted(set(pc.unique(cells).to_pylist()) - {""}))
+
+
+def _other_parts(
+    source: SourceLike, exports: Sequence[_Export], columns: Sequence[str]
+) -> set[str]:
+    """Return the instruments, and events of this one that hold anything, that are not read."""
+    instrument, _, event = source.sheet.strip().partition("@")
+    others = {name for export in exports for name in export.instruments} - {instrument}
+    if not event:
+        return others
+    fields = [name for name in columns[1:] if name not in SYSTEM_COLUMNS and "___" not in name]
+    filled = {name for export in exports for name in _events_with(export, fields)}
+    return others | {f"{instrument}@{name}" for name in filled - {event}}
+
+
+def _events_with(export: _Export, fields: Sequence[str]) -> set[str]:
+    """Return the events of rows in which one of `fields` holds anything."""
+    cells = [pc.not_equal(export.part.table[name], "") for name in fields]
+    rows = export.part.table.filter(reduce(pc.or_, cells)) if cells else export.part.table
+    return set(_names(_trimmed(Part(export.part.file, export.part.columns, rows), EVENT)))
+
+
+def _columns(source: SourceLike, exports: Sequence[_Export], project: Project) -> tuple[str, ...]:
+    """Return the columns of the instrument: record id, system columns that are used, its fields.
+
+    A column that the dictionary does not know belongs to it unless it is filled only elsewhere.
+    """
     every = exports[0].part.columns
+    first = project.record_id if project.record_id in every else every[0]
+    instrument = source.sheet.strip().partition("@")[0]
     repeating = {name for export in exports for name in export.instruments}
-    wanted = {source.sheet} if source.sheet else set(forms) - repeating
-    variables = {v for form in wanted for v in (*forms.get(form, ()), f"{form}_complete")}
+    wanted = {instrument} if instrument else set(project.forms) - repeating
+    own, known = _belonging(project, wanted), _belonging(project, project.forms)
     elsewhere = {name for name in every if _only_elsewhere(name, exports)}
-    dropped = elsewhere & set(SYSTEM_COLUMNS) if forms else elsewhere
     kept = [
         name
-        for name in every[1:]
-        if name not in {*dropped, INSTRUMENT}
-        and (not forms or name in SYSTEM_COLUMNS or name.split("___")[0] in variables)
+        for name in every
+        if name not in {first, INSTRUMENT}
+        and (_is_among(name, own) or not (_is_among(name, known) or name in elsewhere))
     ]
-    return (every[0], *kept)
+    return (first, *kept)
+
+
+def _belonging(project: Project, forms: Iterable[str]) -> set[str]:
+    """Return the columns of `forms`, with those that REDCap adds to them."""
+    added = {name for form in forms for name in (complete(form), f"{form}_timestamp")}
+    named = {one.name for one in project.variables if one.form in forms}
+    return named | added if project.variables else set()
+
+
+def _is_among(column: str, names: set[str]) -> bool:
+    """Tell whether `column` is one of `names`, or a choice of a checkbox among them."""
+    return column in names or column.partition("___")[0] in names
 
 
 def _only_elsewhere(name: str, exports: Sequence[_Export]) -> bool:
@@ -174,9 +234,26 @@ def _only_elsewhere(name: str, exports: Sequence[_Export]) -> bool:
     return any(pc.any(f).as_py() for f in filled) and not any(pc.any(h).as_py() for h in here)
 
 
-def _choose(export: _Export, columns: tuple[str, ...], instrument: str) -> Part:
-    """Return the export's rows of the instrument, with `instrument` as their sheet."""
+def _identifiers(source: SourceLike, project: Project, columns: Sequence[str]) -> list[str]:
+    """Return the columns that the dictionary marks as identifiers and nothing needs."""
+    variables = project.by_column()
+    needed = {columns[0], *getattr(source, "id_columns", ())}
+    return [
+        name
+        for name in columns
+        if (one := variables.get(name)) is not None
+        and one.identifier
+        and not one.is_date
+        and name not in needed
+    ]
+
+
+def _choose(export: _Export, columns: tuple[str, ...], sheet: str) -> Part:
+    """Return the export's rows of the instrument, with `sheet` as their sheet."""
     table = export.part.table.filter(export.chosen).select([*columns, *PROVENANCE])
     place = table.column_names.index("source_sheet")
-    sheets = pa.repeat(instrument, table.num_rows)
-    return Part(export.part.file, columns, table.set_column(place, "source_sheet", sheets))
+    return Part(
+        export.part.file,
+        columns,
+        table.set_column(place, "source_sheet", pa.repeat(sheet, table.num_rows)),
+    )

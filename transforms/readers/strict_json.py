@@ -81,6 +81,16 @@ class Parser:
         if _after_blanks(text, place + 1) != len(text):
             raise _invalid(text, place + 1)
 
+    def elements(self, text: str) -> Iterator[Any]:
+        """Yield the elements of the list that is `text`, one by one."""
+        place = _expect(text, 0, "[")
+        while text[place : place + 1] != "]":
+            value, place = self._value(text, place)
+            yield value
+            place = _next(text, place, "]")
+        if _after_blanks(text, place + 1) != len(text):
+            raise _invalid(text, place + 1)
+
     def _key(self, text: str, place: int) -> tuple[str, int]:
         """Return the key at `place` and where its value begins."""
         if text[place : place + 1] != '"':
