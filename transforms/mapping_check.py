@@ -41,7 +41,7 @@ from transforms.spelling import EPOCHS
 from transforms.units import AGE_DURATION, analyte_factors, field_factors, holds_analytes, normal
 
 
-__all__ = ["FORMATS", "check_columns", "check_mapping", "load_mapping", "made_here"]
+__all__ = ["EVERY", "FORMATS", "check_columns", "check_mapping", "load_mapping", "made_here"]
 
 FORMATS = ("delimited", "excel", "redcap", "omop", "phenopackets", "fhir")
 STATUSES = ("suggested", "approved", "rejected")

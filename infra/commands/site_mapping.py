@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
 from rich.console import Group
 from rich.text import Text
 
@@ -16,7 +17,7 @@ from transforms.site import Site
 if TYPE_CHECKING:
     from transforms.scan import Scan, TableScan
 
-__all__ = ["scan"]
+__all__ = ["scan", "suggest"]
 
 
 @contextmanager
@@ -80,3 +81,54 @@ def _scan_table(one: "TableScan") -> Group:
     title = f"{one.source.source}: {place}, {one.rows} rows"
     notes = [Text(f"! {note}", style="yellow") for note in one.notes]
     return Group(table(title, columns, rows), *notes)
+
+
+RareWords = Annotated[
+    bool,
+    typer.Option(
+        "--rare-words",
+        help="Also list unknown words of fewer than five persons; they may be somebody's own.",
+    ),
+]
+
+
+@app.command()
+def suggest(name: SiteArgument, rare_words: RareWords = False, as_json: AsJson = False) -> None:
+    """Draft mapping/mapping.xlsx from the files: every row a suggestion with its reason.
+
+    Nothing that stands in the mapping already is changed, nothing is approved, nothing runs.
+    """
+    from transforms.scan import scan_inbox
+    from transforms.suggest import draft, merged
+    from transforms.suggest.workbook import read_rows, write_rows
+
+    site = find_site(name)
+    there = read_rows(site.mapping)
+    with _saying(quiet=as_json) as say:
+        found = scan_inbox(site, say)
+    new = merged(there, draft(found, site, rare=rare_words))
+    counts = {sheet: len(rows) for sheet, rows in new.items()}
+    path = write_rows(site.mapping, new) if any(counts.values()) else site.mapping
+    unsure = sum(
+        float(row.get("confidence") or 1) < UNSURE for rows in new.values() for row in rows
+    )
+    data = {"site": site.id, "mapping": path, "new_rows": counts, "unsure": unsure}
+    emit(data, as_json=as_json, text=_suggest_text(site, data, found.refused))
+
+
+UNSURE = 0.6  # below, the workbook shows a row in red or yellow
+
+
+def _suggest_text(site: Site, data: dict[str, Any], refused: tuple[str, ...]) -> str:
+    """Return what was drafted and what to do next."""
+    lines = [f"not read: {line}" for line in refused]
+    if not any(data["new_rows"].values()):
+        lines.append("Nothing new: the mapping speaks of every column already.")
+    else:
+        rows = ", ".join(f"{count} {sheet}" for sheet, count in data["new_rows"].items() if count)
+        lines.append(f"Added to {data['mapping']}: {rows}; {data['unsure']} of them are unsure.")
+        lines.append(
+            "Open it, look at the red and yellow rows first, set status to approved or rejected."
+        )
+    lines.append(f"Next: `marmor site check {site.folder}`.")
+    return "\n".join(lines)
