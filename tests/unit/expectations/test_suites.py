@@ -79,8 +79,8 @@ def test_every_analyte_is_held_to_its_limits() -> None:
 
 def test_a_table_gets_what_its_fields_say() -> None:
     table = Table(
-        name="visit",
-        title="Visit",
+        name="stay",
+        title="Stay",
         description="",
         key=("person_id", "number"),
         fields=(
@@ -91,12 +91,12 @@ def test_a_table_gets_what_its_fields_say() -> None:
     )
     got = {item.id: (item.type, item.severity) for item in suites.expectations(table)}
     assert got == {
-        "visit.key": ("expect_compound_columns_to_be_unique", "critical"),
-        "visit.person_id.filled": ("expect_column_values_to_not_be_null", "critical"),
-        "visit.person_id.reference": ("unexpected_rows_expectation", "critical"),
-        "visit.number.possible": ("expect_column_values_to_be_between", "critical"),
-        "visit.room.filled": ("expect_column_values_to_not_be_null", "info"),
-        "visit.room.form": ("expect_column_values_to_match_regex", "critical"),
+        "stay.key": ("expect_compound_columns_to_be_unique", "critical"),
+        "stay.person_id.filled": ("expect_column_values_to_not_be_null", "critical"),
+        "stay.person_id.reference": ("unexpected_rows_expectation", "critical"),
+        "stay.number.possible": ("expect_column_values_to_be_between", "critical"),
+        "stay.room.filled": ("expect_column_values_to_not_be_null", "info"),
+        "stay.room.form": ("expect_column_values_to_match_regex", "critical"),
     }
 
 
