@@ -20,6 +20,7 @@ quarantine.
 """
 
 import datetime
+import os
 from collections.abc import Iterator
 from collections.abc import Mapping as MappingType
 from contextlib import contextmanager
@@ -30,7 +31,7 @@ from typing import Any
 import duckdb
 
 from transforms.codelists import load_codelists
-from transforms.collect import Batch, inputs, load_batch
+from transforms.collect import Batch, inbox_files, inputs, load_batch
 from transforms.derive import derive
 from transforms.dictionary import DICTIONARY, Table
 from transforms.errors import MappingError, SourceError, raise_all
@@ -49,6 +50,10 @@ from transforms.unmapped import unmapped_values
 
 
 __all__ = ["Harmonized", "Judged", "harmonize", "judged"]
+
+MEMORY = "800MB"
+THREADS = 4
+IN_MEMORY = 50 * 2**20  # bytes of the inbox
 
 
 @dataclass(frozen=True)
@@ -82,7 +87,7 @@ def judged(site: Site, batch: Batch | None, mapping: Mapping) -> Iterator[Judged
     Without a `batch` nothing needs to have been collected and today is the ingest date: a dry run.
     Raises as `harmonize` does.
     """
-    with scratch(site) as folder, duckdb.connect(config=_quiet(folder)) as connection:
+    with scratch(site) as folder, _database(site, folder) as connection:
         taken = take_in(connection, site, mapping, folder)
         mapping, counts = taken.mapping, taken.counts
         if batch is not None:
@@ -96,13 +101,22 @@ def judged(site: Site, batch: Batch | None, mapping: Mapping) -> Iterator[Judged
         yield Judged(connection, counts)
 
 
-def _quiet(folder: Path) -> dict[str, str | bool | int | float | list[str]]:
-    """Return DuckDB settings: nothing from the network, nothing outside the run's own folder."""
-    return {
+def _database(site: Site, folder: Path) -> duckdb.DuckDBPyConnection:
+    """Open the run's database: in memory, or in the run's folder when the inbox is large.
+
+    Nothing from the network, nothing outside that folder; what does not fit into memory goes there.
+    """
+    size = sum(path.stat().st_size for path in inbox_files(site.inbox))
+    settings: dict[str, str | bool | int | float | list[str]] = {
+        "memory_limit": MEMORY,
+        "threads": min(THREADS, os.cpu_count() or 1),
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
         "temp_directory": str(folder / "spill"),
     }
+    return duckdb.connect(
+        str(folder / "run.duckdb") if size > IN_MEMORY else ":memory:", config=settings
+    )
 
 
 def _unchanged(site: Site, batch: Batch) -> None:

@@ -15,7 +15,7 @@ import pyarrow.csv as pa_csv
 from transforms.collect import Batch
 from transforms.dictionary import DICTIONARY, Table
 from transforms.dictionary.arrow import schema
-from transforms.durable import write_json, write_parquet
+from transforms.durable import write_json, write_parquet, write_parquet_stream
 from transforms.mapping import Mapping
 from transforms.mapping_check import made_here
 from transforms.site import Site
@@ -29,6 +29,7 @@ REJECTS = (
     "table", "source_file", "source_sheet", "source_row", "field", "rule", "severity", "remedy",
 )  # fmt: skip
 DONE = "harmonization.json"
+BATCH_ROWS = 2**16
 
 
 @dataclass(frozen=True)
@@ -91,13 +92,11 @@ def refused_files(site: Site, run_id: str) -> tuple[str, ...]:
 def _write_table(connection: duckdb.DuckDBPyConnection, table: Table, path: Path) -> int:
     """Write one harmonized table, ordered by person and key; return its rows."""
     order = dict.fromkeys(("person_id", *table.key, "source_file", "source_row"))
-    rows = _arrow(
-        connection,
+    rows = connection.sql(
         f"select {_listed(table.field_names)} from {identifier(table.name)} "
-        f"order by {_listed(tuple(order))}",
+        f"order by {_listed(tuple(order))}"
     )
-    write_parquet(rows.cast(schema(table)), path)
-    return int(rows.num_rows)
+    return write_parquet_stream(rows.to_arrow_reader(BATCH_ROWS), schema(table), path)
 
 
 FLAGS = """
