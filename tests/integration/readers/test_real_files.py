@@ -51,7 +51,7 @@ def test_what_the_dictionary_cannot_hold_is_counted(data: Path, connection):
         return dict(read(source("phenopackets", files, block), data, connection).not_held)
 
     assert not_held("subjects") == {"subjects.gender": 10}
-    assert not_held("features") == {"features.modifiers": 18, "features.resolution": 1}
+    assert not_held("features") == {"features.modifiers": 18}
 
 
 def test_a_json_file_that_is_no_phenopacket_is_named(data: Path, connection):
@@ -107,30 +107,77 @@ def test_dxa_of_us_core(data: Path, connection):
     ]
 
 
+# Project, instrument, rows, columns, and one cell: column, row counted from 1, what stands there.
 PROJECTS = [
-    ("arm-single-longitudinal", "", 9),
-    ("blank-for-gray-status", "", 6),
-    ("checkboxes-1", "form_2", 4),
-    ("decimal-comma", "", 4),
-    ("longitudinal", "", 18),
-    ("multilevel-model-1", "", None),
-    ("nonnumeric-record-id", "", 3),
-    ("potentially-problematic-values", "", 2),
-    ("repeating-instruments", "", 2),
-    ("repeating-instruments", "bp", 4),
-    ("repeating-instruments-sparse", "bp", 4),
-    ("russian", "", 3),
-    ("simple", "", 5),
-    ("survey", "", 2),
-    ("validation-types-1", "", None),
-    ("vignette-repeating", "blood_pressure", None),
+    ("arm-single-longitudinal", "", 9, 6, ("weight", 9, "33")),
+    ("arm-single-longitudinal", "@intake_arm_1", 3, 6, ("weight", 3, "31")),
+    ("blank-for-gray-status", "", 6, 21, ("interpreter_needed", 4, None)),
+    ("checkboxes-1", "form_2", 4, 12, ("check_two___c", 1, "1")),
+    ("decimal-comma", "", 4, 5, ("height", 1, "1,54")),
+    ("decimal-comma", "", 4, 5, ("bmi", 1, "22.1")),
+    ("decimal-dot", "", 4, 5, ("weight", 3, "123.4")),
+    ("longitudinal", "", 18, 121, ("redcap_event_name", 13, "enrollment_arm_2")),
+    ("longitudinal", "visit_lab_data@visit_1_arm_1", 2, 8, ("study_id", 2, "220")),
+    ("multilevel-model-1", "", 20, 6, ("gender_id", 1, "255")),
+    ("multilevel-model-1", "appointment", 200, 14, ("slope_factor_1", 1, "0.028")),
+    ("nonnumeric-record-id", "", 3, 3, ("record_id", 3, "c")),
+    ("potentially-problematic-values", "", 2, 5, ("time_1", 2, "55:02")),
+    ("repeating-instruments", "", 2, 8, ("age", 2, "9.6")),
+    ("repeating-instruments", "bp", 4, 6, ("bp_diastolic", 4, "104")),
+    ("repeating-instruments-sparse", "", 5, 8, ("date_enrolled", 5, None)),
+    ("repeating-instruments-sparse", "bp", 4, 6, ("bp_systolic", 3, "112")),
+    ("russian", "", 3, 401, ("record_id", 1, "AAAA")),
+    ("simple", "", 5, 19, ("race___5", 1, "1")),
+    ("survey", "", 2, 28, ("prescreening_survey_timestamp", 1, "2018-03-06 15:52:43")),
+    ("validation-types-1", "", 1, 52, ("f_checkbox___0", 1, "0")),
+    ("vignette-repeating", "", 2, 5, ("height", 2, "2.0")),
+    ("vignette-repeating", "blood_pressure", 6, 5, ("dbp", 6, "22.3")),
+    ("vignette-repeating", "laboratory", 4, 5, ("conc", 1, "1.1 ppm")),
+    ("vignette-repeating", "image", 5, 4, ("image_profile", 1, "levon-and-barry.jpg")),
 ]
 
 
-@pytest.mark.parametrize(("project", "sheet", "rows"), PROJECTS)
-def test_redcap_projects(data: Path, connection, project, sheet, rows):
-    table = read(source("redcap", f"redcapr/{project}/data.csv", sheet), data, connection)
-    assert table.rows == rows or (rows is None and table.rows > 0)
+@pytest.mark.parametrize(("project", "sheet", "rows", "columns", "cell"), PROJECTS)
+def test_redcap_projects(data: Path, connection, project, sheet, rows, columns, cell):
+    table = read(source("redcap", f"redcapr/{project}/*.csv", sheet), data, connection)
+    assert (table.rows, len(table.columns)) == (rows, columns)
+    column, place, text = cell
+    found = connection.execute(f'select "{column}" from source.x order by source_row').fetchall()
+    assert found[place - 1] == (text,)
+
+
+def test_an_export_without_content_is_refused(data: Path, connection):
+    files = "redcapr/potentially-problematic-dictionary/data.csv"
+    with pytest.raises(SourceError, match="row 1 should hold the column names but is empty"):
+        read(source("redcap", files), data, connection)
+
+
+def test_no_identifier_of_any_project_is_read(data: Path, connection):
+    for project in ("simple", "survey", "longitudinal", "blank-for-gray-status"):
+        table = read(source("redcap", f"redcapr/{project}/*.csv"), data, connection)
+        named = {"name_first", "name_last", "first_name", "last_name", "address", "telephone",
+                 "telephone_1", "email"}  # fmt: skip
+        assert not named & set(table.columns)
+        assert "dob" in table.columns
+
+
+RARELINK = {
+    "": 10,
+    "rarelink_4_care_pathway": 9,
+    "rarelink_5_disease": 10,
+    "rarelink_6_1_genetic_findings": 13,
+    "rarelink_6_2_phenotypic_feature": 48,
+    "rarelink_6_3_measurements": 47,
+    "rarelink_6_4_family_history": 1,
+}  # 138 records in all
+
+
+@pytest.mark.parametrize(("instrument", "rows"), RARELINK.items())
+def test_rarelink_in_redcap(data: Path, connection, instrument, rows):
+    files = "rarelink/redcap/evaluation_cohort_redcap.json"
+    table = read(source("redcap", files, instrument), data, connection)
+    assert table.rows == rows
+    assert set(table.other_parts) == set(RARELINK) - {instrument}
 
 
 def test_redcap_instrument_has_only_its_own_columns(data: Path, connection):

@@ -35,8 +35,8 @@ def reading(tmp_path: Path) -> Reader:
             path = tmp_path / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content.encode() if isinstance(content, str) else content)
-        declaration = {"file": "*", "format": "delimited", **declared}
-        source = Source(source="labs", system="", id_column="id", **declaration)  # type: ignore[arg-type]
+        declaration = {"file": "*", "format": "delimited", "id_column": "id", **declared}
+        source = Source(source="labs", system="", **declaration)  # type: ignore[arg-type]
         connection = duckdb.connect()
         table = read(source, tmp_path, connection)
         found = connection.execute("select * from source.labs").fetchall()
