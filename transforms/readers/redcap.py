@@ -8,7 +8,6 @@ dates (the birth date is needed) and the id columns. Missing-data codes and chec
 they are: they are the mapping's work.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -89,11 +88,7 @@ def read(source: SourceLike, inbox: Path, connection: duckdb.DuckDBPyConnection)
     chosen = [_choose(export, kept, source.sheet) for export in exports]
     for piece in chosen:
         notes += oddities(piece, project, getattr(source, "missing", ()))
-    if named:
-        notes.append(
-            f"{parts[0].file}: {project.file} marks {some(named, 50)} as identifiers; not read"
-        )
-    not_held = Counter({"REDCap variables marked as identifiers": len(named)})
+    not_held = {f"variables that REDCap marks as identifiers: {some(named, 50)}": len(named)}
     others = _other_parts(source, exports, columns)
     return store(source, chosen, connection, not_held=not_held, notes=notes, other_parts=others)
 

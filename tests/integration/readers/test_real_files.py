@@ -119,7 +119,7 @@ PROJECTS = [
     ("longitudinal", "", 18, 121, ("redcap_event_name", 13, "enrollment_arm_2")),
     ("longitudinal", "visit_lab_data@visit_1_arm_1", 2, 8, ("study_id", 2, "220")),
     ("multilevel-model-1", "", 20, 6, ("gender_id", 1, "255")),
-    ("multilevel-model-1", "appointment", 200, 14, ("slope_factor_1", 1, "0.028")),
+    ("multilevel-model-1", "appointment", 200, 13, ("slope_factor_1", 1, "0.028")),
     ("nonnumeric-record-id", "", 3, 3, ("record_id", 3, "c")),
     ("potentially-problematic-values", "", 2, 5, ("time_1", 2, "55:02")),
     ("repeating-instruments", "", 2, 8, ("age", 2, "9.6")),
