@@ -58,13 +58,14 @@ IN_MEMORY = 50 * 2**20  # bytes of the inbox
 
 @dataclass(frozen=True)
 class Judged:
-    """A connection that holds all relations of a run, and what is known of them by count.
+    """A connection that holds all relations of a run, what is known of them, what could be read.
 
     Relations: `source.<id>`, `staged.<table>`, `codelist.*`, the harmonized tables, `violations`.
     """
 
     connection: duckdb.DuckDBPyConnection
     counts: MappingType[str, Any]
+    mapping: Mapping
 
 
 def harmonize(site: Site, run_id: str) -> Harmonized:
@@ -88,7 +89,7 @@ def judged(site: Site, batch: Batch | None, mapping: Mapping) -> Iterator[Judged
     Raises as `harmonize` does.
     """
     with scratch(site) as folder, _database(site, folder) as connection:
-        taken = take_in(connection, site, mapping, folder)
+        taken = take_in(connection, site, mapping, folder, dry=batch is None)
         mapping, counts = taken.mapping, taken.counts
         if batch is not None:
             _unchanged(site, batch)
@@ -98,7 +99,7 @@ def judged(site: Site, batch: Batch | None, mapping: Mapping) -> Iterator[Judged
         today = datetime.datetime.now(datetime.UTC).date()
         day = batch.ingest_date if batch else today
         counts |= _judge(connection, mapping, day, dry=batch is None)
-        yield Judged(connection, counts)
+        yield Judged(connection, counts, mapping)
 
 
 def _database(site: Site, folder: Path) -> duckdb.DuckDBPyConnection:

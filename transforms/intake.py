@@ -22,7 +22,7 @@ import duckdb
 from transforms.collect import inbox_files
 from transforms.errors import MappingError, raise_all
 from transforms.mapping import Mapping
-from transforms.mapping_check import check_columns
+from transforms.mapping_check import check_columns, fitting
 from transforms.ready import fill_gaps
 from transforms.site import Site
 
@@ -72,12 +72,18 @@ def _make(work: Path) -> tuple[Path, int]:
 
 
 def take_in(
-    connection: duckdb.DuckDBPyConnection, site: Site, mapping: Mapping, folder: Path
+    connection: duckdb.DuckDBPyConnection,
+    site: Site,
+    mapping: Mapping,
+    folder: Path,
+    *,
+    dry: bool = False,
 ) -> Intake:
     """Read all sources into `source.*` by way of `folder`.
 
     Raises SourceError when a source does not fit the inbox or nothing can be read, MappingError
-    when columns do not fit, SetupError when the disk is full.
+    when columns do not fit, SetupError when the disk is full. A dry run tells of columns that do
+    not fit in `column_problems` and goes on without the rules that name one.
     """
     from transforms.readers.isolation import read_inbox  # its libraries are there at a site only
 
@@ -87,8 +93,12 @@ def take_in(
     columns = {table.source: table.columns for table in inbox.tables}
     there = tuple(source for source in mapping.sources if source.source in columns)
     readable = dataclasses.replace(mapping, sources=there)
-    raise_all(MappingError, list(check_columns(readable, columns)))
-    return Intake(readable, _counts(site, mapping, inbox))
+    problems = list(check_columns(readable, columns))
+    if not dry:
+        raise_all(MappingError, problems)
+        return Intake(readable, _counts(site, mapping, inbox))
+    counts = _counts(site, mapping, inbox) | {"column_problems": problems}
+    return Intake(fitting(readable, columns), counts)
 
 
 def _counts(site: Site, mapping: Mapping, inbox: "Inbox") -> dict[str, Any]:

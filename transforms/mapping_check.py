@@ -5,6 +5,7 @@
 """
 
 import codecs
+import dataclasses
 import datetime
 import difflib
 import re
@@ -41,7 +42,16 @@ from transforms.spelling import EPOCHS
 from transforms.units import AGE_DURATION, analyte_factors, field_factors, holds_analytes, normal
 
 
-__all__ = ["EVERY", "FORMATS", "check_columns", "check_mapping", "load_mapping", "made_here"]
+__all__ = [
+    "EVERY",
+    "FORMATS",
+    "check_columns",
+    "check_mapping",
+    "fitting",
+    "load_mapping",
+    "made_here",
+    "sound",
+]
 
 FORMATS = ("delimited", "excel", "redcap", "omop", "phenopackets", "fhir")
 STATUSES = ("suggested", "approved", "rejected")
@@ -179,6 +189,32 @@ def _read_beside(mapping: Mapping, source: Source) -> set[str]:
 def _recognized(mapping: Mapping, source: Source, there: Sequence[str]) -> bool:
     """Return whether the mapping knows at least one of a source's columns."""
     return bool({column for _, _, column in _named_columns(mapping, source)} & set(there))
+
+
+def fitting(mapping: Mapping, columns: MappingType[str, Sequence[str]]) -> Mapping:
+    """Return the mapping without the sources and rules that name a column that is not there."""
+
+    def fits(source: str, names: Iterable[str]) -> bool:
+        return source in columns and set(names) <= set(columns[source])
+
+    sources = tuple(s for s in mapping.sources if fits(s.source, [s.id_column]))
+    there = {source.source for source in sources}
+    fields = tuple(
+        rule
+        for rule in mapping.fields
+        if rule.rule in NOT_HELD or (rule.source in there and fits(rule.source, rule.used_columns))
+    )
+    return dataclasses.replace(mapping, sources=sources, fields=fields)
+
+
+def sound(mapping: Mapping, dictionary: Dictionary = DICTIONARY) -> Mapping:
+    """Return the mapping without the rows of `fields` and `values` that have a problem."""
+    fields = tuple(
+        rule for rule in mapping.fields if not any(_check_field(rule, mapping, dictionary))
+    )
+    rest = dataclasses.replace(mapping, fields=fields)
+    values = tuple(value for value in rest.values if not any(_check_value(value, rest, dictionary)))
+    return dataclasses.replace(rest, values=values)
 
 
 def _ids(mapping: Mapping) -> list[str]:
