@@ -107,19 +107,16 @@ def _gate(job: Job) -> str:
 def _boxes(job: Job) -> Conversion:
     """The set of the codes whose boxes are checked; none checked is no value."""
     texts = [text_sql(column, job.source, job.parameters) for column in job.rule.columns]
-    boxes = [
-        f"case when {job.parameters.one_of(text, CHECKED)} "
-        f"then {job.parameters.add(code)}::varchar "
-        f"when not {job.parameters.one_of(text, UNCHECKED)} then '{REJECT}' end"
-        for text, code in zip(texts, _box_codes(job), strict=True)
-    ]
-    code, some = (
-        identifier(job.said("code")),
-        f"coalesce({', '.join([*texts, 'null'])}) is not null",
+    code, codes = identifier(job.said("code")), job.parameters.add(_box_codes(job))
+    # One lambda over all boxes: an expression per box would need hundreds of MB for a long list.
+    read = (
+        f"case when {job.parameters.one_of('box', CHECKED)} then ({codes}::varchar[])[place] "
+        f"when not {job.parameters.one_of('box', UNCHECKED)} then '{REJECT}' end"
     )
+    boxes = f"list_transform([{', '.join(texts)}], lambda box, place: {read})"
     raw = {
-        job.said("raw"): f"case when {some} then concat_ws(';', {', '.join(texts)}) end",
-        job.said("code"): f"list_filter([{', '.join(boxes)}], lambda box: box is not null)",
+        job.said("raw"): f"nullif(concat_ws(';', {', '.join(texts)}), '')",
+        job.said("code"): f"list_filter({boxes}, lambda box: box is not null)",
         job.said("gate"): _gate(job),
     }
     refused = f"list_contains({code}, '{REJECT}')"
