@@ -12,13 +12,16 @@ from pathlib import Path
 from transforms.dictionary import DICTIONARY, Dictionary, Field, Table
 from transforms.dictionary.entry import entered, measures_analytes
 from transforms.dictionary.export.redcap import RECORD_ID, UNIT, Variable, variable_name, variables
-from transforms.mapping import OTHERS, REJECT, SHEETS
+from transforms.mapping import OPTIONAL, OTHERS, REJECT, SHEETS
 
 
 __all__ = ["redcap_sheets", "write_redcap_mapping"]
 
 # REDCap names its raw export <project>_DATA_<day>_<time>.csv.
 EXPORTS = "*_DATA_*.csv"
+REDCAPS_OWN = (
+    "redcap_repeat_instance", "redcap_data_access_group", "redcap_survey_identifier",
+)  # fmt: skip
 RULES: Mapping[str, str] = {
     "boolean": "copy", "string": "copy", "date": "date", "integer": "number", "number": "number",
     "codes": "checkbox",
@@ -43,7 +46,8 @@ def write_redcap_mapping(folder: Path, dictionary: Dictionary = DICTIONARY) -> N
     """Write `sources.csv`, `fields.csv`, `values.csv` and `ignore.csv` into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, rows in redcap_sheets(dictionary).items():
-        columns = [column for column in SHEETS[name] if any(row.get(column) for row in rows)]
+        used = {column for row in rows for column, text in row.items() if text}
+        columns = [one for one in SHEETS[name] if one in used or one not in OPTIONAL[name]]
         with (folder / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
             writer.writeheader()
@@ -113,6 +117,13 @@ def _values(variable: Variable) -> Iterator[dict[str, str]]:
 
 
 def _ignored(table: Table) -> Iterator[dict[str, str]]:
-    """Yield the form's own column, unless check boxes look at it."""
+    """Yield REDCap's own columns; those with the reason identifier need not be in an export."""
     if not any(field.type == "codes" for field in entered(table)):
         yield {"source": table.name, "column": f"{table.name}_complete", "reason": "not_needed"}
+    for column in (*REDCAPS_OWN, f"{table.name}_timestamp"):
+        yield {
+            "source": table.name,
+            "column": column,
+            "reason": "identifier",
+            "comment": "REDCap's own; not in every export",
+        }
