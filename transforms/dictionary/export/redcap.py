@@ -4,9 +4,9 @@ REDCap's rules that decide the names (data dictionary help text; linkml-redcap's
 variable is at most 26 characters of a-z, 0-9 and _, begins with a letter, ends with none of _, and
 is the only one of its name in the project. The codes of check boxes become part of a column's name
 (`field___code`, lower case, other signs replaced by _), so all codes are made of a-z, 0-9 and _.
-Which forms repeat cannot be said in a data dictionary: all but the form person do. The record id and
-dates that never leave the site are marked as identifiers; a text is not, because our reader leaves
-out texts that are marked.
+Which forms repeat cannot be said in a data dictionary: all but the form person do. The record id
+and dates that never leave the site are marked as identifiers; a text is not, because our reader
+leaves out texts that are marked.
 """
 
 import csv
