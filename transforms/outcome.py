@@ -23,7 +23,7 @@ from transforms.sql import identifier, qualified
 from transforms.staging import SCHEMA, column
 
 
-__all__ = ["DONE", "Harmonized", "refused_files", "write_outcome"]
+__all__ = ["DONE", "Harmonized", "coverage", "refused_files", "write_outcome"]
 
 REJECTS = (
     "table", "source_file", "source_sheet", "source_row", "field", "rule", "severity", "remedy",
@@ -65,7 +65,7 @@ def write_outcome(
     flags = _arrow(connection, FLAGS)
     write_parquet(flags, folder / "flags.parquet")
     _write_quarantine(connection, site.quarantine / batch.run_id)
-    write_json(folder / "coverage.json", _coverage(connection, mapping))
+    write_json(folder / "coverage.json", coverage(connection, mapping))
     rejected = _pairs(connection, 'select "table", count(distinct (source_file, source_sheet, '
                       "source_row, bracket)) from rejects group by all")  # fmt: skip
     summary = {
@@ -136,10 +136,11 @@ def _write_quarantine(connection: duckdb.DuckDBPyConnection, folder: Path) -> No
     tables = connection.execute('select distinct "table" from rejects order by 1').fetchall()
     folder.mkdir(mode=0o700, parents=True)
     for (table,) in tables:
+        texts = ", ".join(_harmless(name) for name in ("source_file", "source_sheet", "value"))
         rows = _arrow(
             connection,
             "select source_file, source_sheet, source_row, field, value, rule, remedy "
-            'from rejects where "table" = $1 order by all',
+            f'from (select * replace ({texts}) from rejects) where "table" = $1 order by all',
             table,
         )
         descriptor = os.open(folder / f"{table}.csv", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -147,21 +148,34 @@ def _write_quarantine(connection: duckdb.DuckDBPyConnection, folder: Path) -> No
             pa_csv.write_csv(rows, file)
 
 
-def _coverage(connection: duckdb.DuckDBPyConnection, mapping: Mapping) -> list[dict[str, Any]]:
+def _harmless(name: str) -> str:
+    """Return a text column as a spreadsheet may show it: an apostrophe before what it would run.
+
+    Excel computes a cell that begins with = + - or @, even from CSV; numbers stay as they are. See
+    https://owasp.org/www-community/attacks/CSV_Injection.
+    """
+    return (
+        f"case when regexp_matches({name}, '^\\s*[=+@|%-]') "
+        f"and not regexp_matches({name}, '^[+-]?[0-9][0-9., ]*$') "
+        f"then chr(39) || {name} else {name} end as {name}"
+    )
+
+
+def coverage(connection: duckdb.DuckDBPyConnection, mapping: Mapping) -> list[dict[str, Any]]:
     """Return, for each target field, how it is filled, in how many of how many rows."""
-    coverage = []
+    covered = []
     for table in DICTIONARY.tables.values():
         counted = ", ".join(f"count({identifier(name)})" for name in table.field_names)
         ((rows, *filled),) = connection.execute(
             f"select count(*), {counted} from {identifier(table.name)}"
         ).fetchall()
         ways = _ways(table, mapping)
-        coverage += [
+        covered += [
             {"table": table.name, "field": name, "mapped": ways[name], "rows": rows, "filled": full}
             for name, full in zip(table.field_names, filled, strict=True)
             if not name.startswith("source_")
         ]
-    return coverage
+    return covered
 
 
 def _ways(table: Table, mapping: Mapping) -> dict[str, str]:

@@ -203,11 +203,7 @@ def _blocks(
             continue
         taken = _take(layout, pending, more, row)
         if taken is None and (not more or len(pending) > MAX_RECORD_BYTES):
-            near = data_row + _rows_before_end(layout, pending) + 1
-            raise SourceError(
-                f"{layout.name}: a quotation mark that is opened near data row {near} is "
-                "never closed; close it or write it twice, or export the file again"
-            )
+            raise _endless(layout, pending, data_row)
         if taken is not None:
             if not data_row:
                 notes += _decimal_commas(source, layout, taken.table)
@@ -295,6 +291,20 @@ def _parse(layout: _Layout, data: bytes, ragged: list[tuple[int, int]]) -> pa.Ta
     rows = table.num_rows - 1
     ends = rows >= 0 and table.column(0)[rows].as_py() == END
     return table.slice(0, rows) if ends else None
+
+
+def _endless(layout: _Layout, data: bytes, above: int) -> SourceError:
+    """Say where a record begins that has no end."""
+    near = above + _rows_before_end(layout, data) + 1
+    if b'"' not in data:
+        return SourceError(
+            f"{layout.name}: data row {near} is longer than {MAX_RECORD_BYTES // 2**20} MB; "
+            "export the file again, one row per line"
+        )
+    return SourceError(
+        f"{layout.name}: a quotation mark that is opened near data row {near} is "
+        "never closed; close it or write it twice, or export the file again"
+    )
 
 
 def _rows_before_end(layout: _Layout, data: bytes) -> int:

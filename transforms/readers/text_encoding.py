@@ -16,6 +16,7 @@ from transforms.errors import SourceError
 __all__ = ["PIECE", "encoding_of", "text_of", "utf8_pieces"]
 
 PIECE = 8 * 2**20
+LATIN = ("cp1252", "iso8859-1", "iso8859-15")
 BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF16_LE, "utf-16"),
@@ -39,6 +40,8 @@ LETTER_OF_LATIN_9 = re.compile(
     rb"[A-Za-z\xc0-\xff][\xa6\xa8\xb4\xb8\xbc\xbd\xbe]|[\xa6\xa8\xb4\xb8\xbc\xbd\xbe][a-z\xdf-\xff]"
     rb"|\xa4"
 )
+# A letter with an accent in UTF-8; read as a Latin encoding, two signs that no language writes so.
+UTF8_LETTER = re.compile(rb"(?<![\x80-\xff])[\xc3\xc5][\x80-\xbf](?![\x80-\xff])")
 DIFFERENT = b"\xa4\xa6\xa8\xb4\xb8\xbc\xbd\xbe"
 
 
@@ -53,6 +56,7 @@ class _Look:
     latin_control: bool
     cp1252: bool
     latin9: bool
+    mixed: bool
 
 
 def text_of(data: bytes, declared: str, name: str) -> tuple[str, tuple[str, ...]]:
@@ -86,7 +90,7 @@ def _pieces(path: Path) -> Iterator[bytes]:
 def _look(pieces: Iterable[bytes]) -> _Look:
     """Look at all bytes once; the costly questions are asked only where a letter is not ASCII."""
     head, nul, ascii_only, utf8 = b"", False, True, True
-    latin_control, cp1252, latin9 = False, True, False
+    latin_control, cp1252, latin9, mixed = False, True, False, False
     decoder = codecs.getincrementaldecoder("utf-8")()
     for piece in pieces:
         head = head or piece[:HEAD]
@@ -98,9 +102,10 @@ def _look(pieces: Iterable[bytes]) -> _Look:
         utf8 = utf8 and _decodes(decoder, piece)
         latin_control = latin_control or _any(piece, LATIN_CONTROL)
         cp1252 = cp1252 and not _any(piece, NOT_IN_CP1252)
+        mixed = mixed or bool(UTF8_LETTER.search(piece))
         latin9 = latin9 or (_any(piece, DIFFERENT) and bool(LETTER_OF_LATIN_9.search(piece)))
     utf8 = utf8 and not decoder.getstate()[0]
-    return _Look(head, nul, ascii_only, utf8, latin_control, cp1252, latin9)
+    return _Look(head, nul, ascii_only, utf8, latin_control, cp1252, latin9, mixed and not utf8)
 
 
 def _any(piece: bytes, wanted: bytes) -> bool:
@@ -122,6 +127,11 @@ def _settle(look: _Look, declared: str, name: str) -> tuple[str, tuple[str, ...]
     if marked is None:
         _refuse_binary(look.head, name)
     encoding = _agreed(look, declared, marked, name) if declared else marked or _guess(look, name)
+    if look.mixed and codecs.lookup(encoding).name in LATIN:
+        raise SourceError(
+            f"{name}: some letters are written in utf-8 and others in another encoding, as when "
+            "two exports were pasted together; export each by itself"
+        )
     if declared or encoding == "utf-8":
         return encoding, ()
     return encoding, (f"{name}: encoding {encoding} was detected; declare it in 'encoding'",)
