@@ -34,6 +34,7 @@ WORDS = {
 
 # How a field is filled, as `transforms.outcome` says it.
 WAYS = ("mapped", "derived", "not collected", "not mapped")
+ABSENT = ("not collected", "not mapped")
 CRITERIA = {
     "rejected_share": "Rejected rows among all rows",
     "mandatory_completeness": "Filled cells among the cells of mandatory fields",
@@ -53,14 +54,17 @@ def render(document: Mapping[str, Any]) -> str:
     ways = {(one["table"], one["field"]): one["mapped"] for one in document["fields"]}
     failed = [one for one in document["expectations"] if not one["passed"]]
     sparse = [{**one, "mapped": _way(one, ways)} for one in failed if _is_sparse(one)]
+    absent = [one for one in sparse if one["mapped"] in ABSENT and one["unexpected"]]
     failed = [one for one in failed if not _is_sparse(one)]
     failed.sort(key=lambda one: (SEVERITIES.index(one["severity"]), -_share(one)))
     return _template().render(
         document=document,
         failed=failed,
-        sparse=sparse,
+        sparse=[one for one in sparse if one not in absent],
+        absent=len(absent),
         categories=_categories(document),
         fields=_by_table(document["fields"]),
+        empty=[one["table"] for one in document["tables"] if not one["rows"]],
         coverage=_coverage(document["fields"]),
         expectations=_by_table(document["expectations"]),
         rules=_rules(document),

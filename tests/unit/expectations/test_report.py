@@ -194,3 +194,16 @@ def test_a_run_without_anything_has_a_page_too() -> None:
         "Every file of the inbox that a source names could be read.",
     ):  # fmt: skip
         assert said in text
+
+
+def test_what_a_centre_does_not_record_takes_one_line_each() -> None:
+    empty = {
+        **document()["expectations"][0], "id": "person.family_id.filled", "table": "person",
+        "fields": ["family_id"], "category": "completeness", "severity": "info", "checked": 20,
+        "unexpected": 20,
+    }  # fmt: skip
+    page = report.render(document(expectations=[empty]))
+    assert "1 further recommended field is filled by no source of this centre" in page
+    assert "Recommended fields that are mostly empty" not in page
+    assert "No row: Hematopoietic stem cell transplant." in page
+    assert "No source fills this table: Hematopoietic stem cell transplant." in page
