@@ -27,6 +27,8 @@ BINARY = (
     (b"\xd0\xcf\x11\xe0", "an old Excel workbook", "excel"),
     (b"PAR1", "a Parquet file", "omop"),
     (b"%PDF", "a PDF document", ""),
+    (b"\x89PNG", "a picture", ""),
+    (b"\xff\xd8\xff", "a picture", ""),
     (b"\x1f\x8b", "gzip-compressed", ""),
 )
 HEAD = 4096
@@ -181,7 +183,7 @@ def _not_text(name: str, kind: str, reader: str) -> str:
 def _guess(look: _Look, name: str) -> str:
     """Return the encoding that fits: UTF-8, UTF-16 without mark (by its NULs), Latin ones."""
     nuls = look.head.count(0)
-    if nuls:
+    if nuls * 10 > len(look.head):  # one here and there is damage, which no encoding explains
         even = look.head[::2].count(0)
         return "utf-16-be" if even > nuls - even else "utf-16-le"
     if look.utf8:
