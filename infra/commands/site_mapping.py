@@ -11,13 +11,15 @@ from rich.text import Text
 from infra.commands.site import SiteArgument, app, find_site
 from infra.output import AsJson, console, emit, table
 from transforms.durable import write_json, write_text
+from transforms.errors import MappingError
 from transforms.site import Site
 
 
 if TYPE_CHECKING:
+    from transforms.dry_run import DryRun
     from transforms.scan import Scan, TableScan
 
-__all__ = ["scan", "suggest"]
+__all__ = ["check", "scan", "suggest"]
 
 
 @contextmanager
@@ -132,3 +134,106 @@ def _suggest_text(site: Site, data: dict[str, Any], refused: tuple[str, ...]) ->
         )
     lines.append(f"Next: `marmor site check {site.folder}`.")
     return "\n".join(lines)
+
+
+ShowValues = Annotated[
+    bool,
+    typer.Option(
+        "--show-values",
+        help="Also show words without a code, and texts before and after: patients' data.",
+    ),
+]
+
+
+@app.command()
+def check(name: SiteArgument, show_values: ShowValues = False, as_json: AsJson = False) -> None:
+    """Try the mapping on the files: what would come out, what is rejected, what is in the way.
+
+    Suggested rows are tried as if they were approved; nothing is kept. Ends with exit code 11 while
+    anything blocks a run. `--json` never holds a value of the files.
+    """
+    from transforms.dry_run import dry_run
+
+    site = find_site(name)
+    with _saying(quiet=as_json) as say:
+        say("trying the mapping on the files")
+        found = dry_run(site, texts=show_values and not as_json)
+    emit(found.plain(), as_json=as_json, text=_check_text(site, found))
+    if found.blocks:
+        count = len(found.blocks)
+        raise MappingError(
+            f"{site.id}: {count} {'thing blocks' if count == 1 else 'things block'} a run; "
+            "the list is above, the first is to be done first"
+        )
+
+
+def _check_text(site: Site, found: "DryRun") -> Group:
+    """Return the report of a dry run, what blocks at its end, where it is read."""
+    parts: list[Any] = [*_come_out(found), *_texts(found)]
+    parts += [Text(f"• {line}", style="red") for line in found.blocks]
+    if not found.blocks:
+        parts.append(Text("Nothing blocks.", style="green"))
+        parts.append(Text(f"Next: `marmor site run {site.folder}`."))
+    parts.append(Text(f"This took {found.seconds:.1f} s.", style="dim"))
+    return Group(*parts)
+
+
+def _come_out(found: "DryRun") -> list[Any]:
+    """Return rows per table, coverage of their fields, and what rules would say."""
+    kept = {name: rows for name, rows in found.rows.items() if rows or found.rejected.get(name)}
+    if not kept:
+        return []
+    fields = [item for item in found.coverage if item["table"] in kept]
+    tables = [
+        (
+            name,
+            rows,
+            found.rejected.get(name, 0),
+            ", ".join(_filled(item) for item in fields if item["table"] == name and item["filled"]),
+            ", ".join(i["field"] for i in fields if i["table"] == name and _lacks(i)),
+        )
+        for name, rows in kept.items()
+    ]
+    columns = ("table", "rows", "rejected", "fields that are filled", "nowhere in the files")
+    parts: list[Any] = [table("What would come out", columns, tables)]
+    excluded = found.counts.get("excluded_for_consent")
+    if excluded:
+        parts.append(Text(f"{excluded} persons without consent to reuse are left out."))
+    parts += [
+        Text(f"not read: {one['message']}", style="red")
+        for one in found.counts.get("refused_files", [])
+    ]
+    for severity, title in (("hard", "Rows that would be rejected"), ("soft", "Rows to look at")):
+        rows = [
+            (f.rule, f"{f.table}.{f.field}", f.rows, f.remedy)
+            for f in found.findings
+            if f.severity == severity
+        ]
+        if rows:
+            parts.append(table(title, ("rule", "field", "rows", "what to do"), rows))
+    return parts
+
+
+def _filled(item: dict[str, Any]) -> str:
+    """Return a field with the share of rows that have it."""
+    share = 100 * item["filled"] / item["rows"] if item["rows"] else 0
+    return str(item["field"]) if share == 100 else f"{item['field']} {share:.0f} %"
+
+
+def _lacks(item: dict[str, Any]) -> bool:
+    """Tell whether no row of the mapping fills a field."""
+    return bool(item["mapped"] == "not mapped")
+
+
+def _texts(found: "DryRun") -> list[Any]:
+    """Return words and examples of the files, when they were asked for."""
+    parts: list[Any] = []
+    for one in found.words:
+        title = f"Words without a code: {one.unmapped.table}.{one.unmapped.target}"
+        title = f"{title}, source {one.unmapped.source}"
+        parts.append(table(title, ("word", "rows"), one.words))
+    if found.examples:
+        rows = [(e.target, e.column, e.before, e.after, e.rows) for e in found.examples]
+        columns = ("field", "column", "before", "after", "rows")
+        parts.append(table("Before and after", columns, rows))
+    return parts
