@@ -8,6 +8,7 @@ registered node keys are read again and the nodes come back by themselves.
 import argparse
 import logging
 import secrets
+import ssl
 from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
@@ -28,7 +29,7 @@ from federated.flower.post import PostOffice
 from federated.flower.rest import Services, rest_app
 from federated.flower.shelf import Shelf
 from federated.flower.superlink import Door, flower_app, node_routes
-from federated.flower.tokens import load_tokens
+from federated.flower.tokens import TokenFile
 from federated.messages import Absent, Message, MessageError, Reply, decode, encode
 from federated.policy import load_policy
 from federated.preflight import preflight
@@ -76,7 +77,7 @@ def build(consortium: Consortium) -> Door:
     Raises ConsortiumError or RefusedError when a file of the consortium is missing or malformed.
     """
     roster, policy = load_roster(consortium.roster), load_policy(consortium.policy)
-    tokens = load_tokens(consortium.tokens)
+    tokens = TokenFile(consortium.tokens)
     keys = _node_keys(consortium, roster)
     flower = flower_app(secrets.token_bytes(32))
     post = PostOffice(flower.state.linkstate_factory.state(), keys)
@@ -119,21 +120,23 @@ def _node_key(path: Path) -> bytes:
 
 def serve(consortium: Consortium) -> None:
     """Serve until told to stop."""
-    server = uvicorn.Server(
-        uvicorn.Config(
-            build(consortium),
-            host=consortium.host,
-            port=consortium.port,
-            ssl_certfile=consortium.certificates / "gateway.pem",
-            ssl_keyfile=str(consortium.certificates / "gateway.key"),
-            access_log=False,
-            log_config=None,
-            server_header=False,
-            timeout_keep_alive=120,  # a node that computes keeps its TLS session
-            timeout_graceful_shutdown=0,  # held calls have nothing to finish
-        )
+    config = uvicorn.Config(
+        build(consortium),
+        host=consortium.host,
+        port=consortium.port,
+        ssl_certfile=consortium.certificates / "gateway.pem",
+        ssl_keyfile=str(consortium.certificates / "gateway.key"),
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_keep_alive=120,  # a node that computes keeps its TLS session
+        timeout_graceful_shutdown=0,  # held calls have nothing to finish
     )
-    server.run()
+    config.load()
+    if config.ssl is None:
+        raise ConsortiumError(f"{consortium.certificates}: no TLS without a certificate there")
+    config.ssl.minimum_version = ssl.TLSVersion.TLSv1_3
+    uvicorn.Server(config).run()
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -26,7 +26,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from federated.flower.shelf import Shelf
-from federated.flower.tokens import Person, Tokens
+from federated.flower.tokens import Person, TokenFile, Tokens
 from federated.preflight import Report
 from federated.request import Request as Query
 from federated.request import parse_request
@@ -64,7 +64,7 @@ class Services:
     the connected sites; `sites` are all.
     """
 
-    tokens: Tokens
+    tokens: Tokens | TokenFile
     shelf: Shelf
     sites: tuple[str, ...]
     online: Callable[[], frozenset[str]]
@@ -89,7 +89,7 @@ def rest_app(services: Services) -> FastAPI:
     return app
 
 
-def _authenticator(tokens: Tokens) -> Callable[[Request], Person]:
+def _authenticator(tokens: Tokens | TokenFile) -> Callable[[Request], Person]:
     """Return the dependency that turns the bearer token into a person, or answers 401."""
 
     def person(request: Request) -> Person:

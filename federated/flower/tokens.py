@@ -1,4 +1,7 @@
-"""Bearer tokens of analysts and operators: the file holds hashes, names and roles, no token."""
+"""Bearer tokens of analysts and operators: the file holds hashes, names and roles, no token.
+
+The gateway looks at the file again whenever it changed, so that a token is taken back at once.
+"""
 
 import hashlib
 import hmac
@@ -11,7 +14,15 @@ from pathlib import Path
 from transforms.errors import ConsortiumError
 
 
-__all__ = ["NAME", "ROLES", "Person", "Tokens", "fingerprint", "load_tokens"]
+__all__ = [
+    "NAME",
+    "ROLES",
+    "Person",
+    "TokenFile",
+    "Tokens",
+    "fingerprint",
+    "load_tokens",
+]
 
 NAME = re.compile(r"[a-z][a-z0-9._-]{0,40}")
 """What a person is called; also the name of the folder with that person's results."""
@@ -47,6 +58,31 @@ class Tokens:
 def fingerprint(token: str) -> str:
     """Return the SHA-256 under which a token is stored; tokens are 256 random bits, so no salt."""
     return hashlib.sha256(token.encode()).hexdigest()
+
+
+class TokenFile:
+    """The people in `tokens.json` as it stands now; raises ConsortiumError when it is malformed."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._seen = self._state()
+        self._tokens = load_tokens(path)
+
+    def person(self, token: str) -> Person | None:
+        """Return whose token this is, or None; nobody gets in while the file is malformed."""
+        state = self._state()
+        if state != self._seen:
+            self._tokens = load_tokens(self._path)
+            self._seen = state
+        return self._tokens.person(token)
+
+    def _state(self) -> tuple[int, int, int]:
+        """What differs after any write: the file's number, size and time."""
+        try:
+            found = self._path.stat()
+        except OSError:
+            return (0, 0, 0)
+        return (found.st_ino, found.st_size, found.st_mtime_ns)
 
 
 def load_tokens(path: Path) -> Tokens:

@@ -68,6 +68,19 @@ def add_analyst(
     emit({"analyst": name, "token": path}, as_json=as_json, text=f"Token of {name}: {path}")
 
 
+@app.command("remove-analyst")
+def remove_analyst(
+    folder: Folder,
+    name: Annotated[str, typer.Argument(help="The analyst's name.")],
+    as_json: AsJson = False,
+) -> None:
+    """Take an analyst's token back; a gateway that runs refuses it at once."""
+    import infra.consortium
+
+    infra.consortium.remove_analyst(folder, name)
+    emit({"analyst": name, "removed": True}, as_json=as_json, text=f"{name} may ask no more.")
+
+
 @app.command()
 def start(folder: Folder, site: Nodes = None, as_json: AsJson = False) -> None:
     """Start the gateway, and the nodes of sites whose folders are on this machine."""

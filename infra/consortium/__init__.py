@@ -2,7 +2,7 @@
 
     init(folder, host, port)      an operator's folder with its own CA and a first analyst's token
     enroll(folder, sites)         keys for sites, their entries in the roster, the pinned copies
-    add_analyst(folder, name)     another token
+    add_analyst(folder, name)     another token; remove_analyst takes it back
     start / stop / status         the gateway process
     start_node / stop_node        a site's node process
 
@@ -10,7 +10,13 @@ Works in either environment: the processes run in the federation environment, no
 Flower.
 """
 
-from infra.consortium.enrollment import add_analyst, enroll, init, read_token
+from infra.consortium.enrollment import (
+    add_analyst,
+    enroll,
+    init,
+    read_token,
+    remove_analyst,
+)
 from infra.consortium.service import (
     Status,
     start,
@@ -27,6 +33,7 @@ __all__ = [
     "enroll",
     "init",
     "read_token",
+    "remove_analyst",
     "start",
     "start_node",
     "status",

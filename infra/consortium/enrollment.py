@@ -35,7 +35,7 @@ from transforms.errors import ConsortiumError, SetupError
 from transforms.site import Site, load_site
 
 
-__all__ = ["add_analyst", "enroll", "init", "read_token"]
+__all__ = ["add_analyst", "enroll", "init", "read_token", "remove_analyst"]
 
 CONSORTIUM_TOML = """\
 # Where the gateway listens. Sites and analysts connect to this address over TLS.
@@ -81,12 +81,27 @@ def add_analyst(folder: Path, name: str, roles: Sequence[str] = ("analyst",)) ->
     if not NAME.fullmatch(name) or not set(roles) <= ROLES:
         raise ConsortiumError(f"{name}: use a-z, 0-9, '.', '_', '-' and roles {sorted(ROLES)}")
     if name in known:
-        raise ConsortiumError(f"{name}: has a token already; remove it from {path} first")
+        raise ConsortiumError(f"{name}: has a token already; remove-analyst takes it back")
     token = secrets.token_urlsafe(32)
     known[name] = {"sha256": fingerprint(token), "roles": sorted(roles)}
     write_secret(folder / "tokens" / f"{name}.token", token.encode())
     write_public(path, json.dumps(known, indent=2).encode() + b"\n")
     return folder / "tokens" / f"{name}.token"
+
+
+def remove_analyst(folder: Path, name: str) -> None:
+    """Take back the token of `name`: the gateway knows it no more from the next call on.
+
+    Results of that analyst stay. Raises ConsortiumError when there is nobody of that name.
+    """
+    path = load_consortium(folder).tokens
+    known = json.loads(path.read_text(encoding="utf-8"))
+    if name not in known:
+        listed = ", ".join(sorted(known)) or "nobody"
+        raise ConsortiumError(f"{name}: has no token here; known are {listed}")
+    del known[name]
+    write_public(path, json.dumps(known, indent=2).encode() + b"\n")
+    (folder / "tokens" / f"{name}.token").unlink(missing_ok=True)
 
 
 def read_token(folder: Path, name: str = "analyst") -> str:

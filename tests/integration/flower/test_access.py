@@ -41,6 +41,15 @@ def test_another_authority_is_not_trusted(running: Running) -> None:
         client.status()
 
 
+def test_an_older_tls_is_not_spoken(running: Running) -> None:
+    old = ssl.create_default_context(cafile=str(running.ca))
+    old.minimum_version = old.maximum_version = ssl.TLSVersion.TLSv1_2
+    with httpx.Client(verify=old) as client, pytest.raises(httpx.ConnectError):
+        client.get(f"{running.url}/marmor/v1/health")
+    with httpx.Client(verify=ssl.create_default_context(cafile=str(running.ca))) as client:
+        assert client.get(f"{running.url}/marmor/v1/health").json() == {"status": "ok"}
+
+
 def test_a_gateway_that_is_not_there_is_named() -> None:
     with (
         Client("https://127.0.0.1:1", "token") as client,

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from federated.flower.layout import load_consortium, load_membership
-from federated.flower.tokens import load_tokens
+from federated.flower.tokens import TokenFile, load_tokens
 from infra import consortium
 from transforms.errors import ConsortiumError, SetupError
 from transforms.site import create_site
@@ -71,6 +71,29 @@ def test_tokens_are_kept_as_hashes(tmp_path: Path) -> None:
     assert person is not None
     assert person.name == "analyst"
     assert load_tokens(place.tokens).person(token[:-1]) is None
+
+
+def test_a_token_is_known_and_taken_back_without_a_restart(tmp_path: Path) -> None:
+    place = consortium.init(tmp_path, port=1)
+    tokens = TokenFile(place.tokens)
+    consortium.add_analyst(tmp_path, "maria")
+    token = consortium.read_token(tmp_path, "maria")
+    person = tokens.person(token)
+    assert person is not None
+    assert person.name == "maria"
+    consortium.remove_analyst(tmp_path, "maria")
+    assert tokens.person(token) is None
+    assert not (tmp_path / "tokens" / "maria.token").exists()
+    with pytest.raises(ConsortiumError, match="known are analyst"):
+        consortium.remove_analyst(tmp_path, "maria")
+
+
+def test_nobody_gets_in_while_the_file_of_tokens_is_malformed(tmp_path: Path) -> None:
+    place = consortium.init(tmp_path, port=1)
+    tokens = TokenFile(place.tokens)
+    place.tokens.write_text("{")
+    with pytest.raises(ConsortiumError, match="not a file of analyst tokens"):
+        tokens.person(consortium.read_token(tmp_path))
 
 
 @pytest.mark.parametrize("name", ["../x", "A", "", "a/b"])
