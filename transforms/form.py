@@ -7,6 +7,7 @@ mapping. A centre that has other files too names the form in a row of its sheet 
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
@@ -84,13 +85,13 @@ def form_alone(mapping: Path, inbox: Path, dictionary: Dictionary = DICTIONARY) 
 
     if mapping.is_dir() and any(not path.name.startswith(".") for path in mapping.iterdir()):
         return None
-    versions = {path: _form_version(path, inbox) for path in inbox_files(inbox)}
-    if not any(versions.values()):
+    forms = {path: _form(path, inbox) for path in inbox_files(inbox)}
+    if not any(forms.values()):
         return None
     problems = [
         problem
-        for path, version in versions.items()
-        for problem in _problems(path.relative_to(inbox).as_posix(), version, dictionary)
+        for path, form in forms.items()
+        for problem in _problems(path.relative_to(inbox).as_posix(), form, dictionary)
     ]
     raise_all(SourceError, problems)
     return form_mapping(ANY_FILE, dictionary)
@@ -167,8 +168,16 @@ def _words(codelist: CodeList) -> dict[str, str]:
     return shown | {normal_value(code): code for code in codelist.codes}
 
 
-def _form_version(path: Path, inbox: Path) -> str | None:
-    """Return the dictionary version of a form; None when the file is no form of ours."""
+@dataclass(frozen=True)
+class _Form:
+    """What a file says that is a form: the dictionary's version, and its other sheets."""
+
+    version: str
+    sheets: tuple[str, ...]
+
+
+def _form(path: Path, inbox: Path) -> _Form | None:
+    """Return what a form says of itself; None when the file is no form of ours."""
     from transforms.readers import SCHEMA, read  # their libraries are there at a site only
 
     if path.suffix.lower() not in FORMS:
@@ -183,7 +192,8 @@ def _form_version(path: Path, inbox: Path) -> str | None:
         if VERSION_COLUMN not in table.columns:
             return None
         rows = connection.table(qualified(SCHEMA, ABOUT)).limit(1).fetchall()
-    return str(rows[0][table.columns.index(VERSION_COLUMN)]) if rows else None
+    version = str(rows[0][table.columns.index(VERSION_COLUMN)]) if rows else ""
+    return _Form(version, table.other_parts)
 
 
 def _literally(name: str) -> str:
@@ -191,15 +201,21 @@ def _literally(name: str) -> str:
     return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in name)
 
 
-def _problems(name: str, version: str | None, dictionary: Dictionary) -> Iterator[str]:
-    """Yield why a file cannot be read together with forms of this version."""
-    if version is None:
+def _problems(name: str, form: _Form | None, dictionary: Dictionary) -> Iterator[str]:
+    """Yield why a file cannot be read as a form of this version."""
+    if form is None:
         yield (
             f"{name}: is not a form of Marmor, but the inbox holds forms too; take it out, or "
             "write a mapping in which a row of the sheet sources reads the forms with ready = form"
         )
-    elif version != dictionary.version:
-        yield from _outdated(name, version, dictionary)
+        return
+    outdated = []
+    if form.version != dictionary.version:
+        outdated = list(_outdated(name, form.version, dictionary))
+        yield from outdated
+    missing = [table for table in dictionary.tables if table not in form.sheets]
+    if missing and not outdated:
+        yield f"{name}: lacks {', '.join(missing)}; copy it from a new form, it may stay empty"
 
 
 def _outdated(name: str, version: str, dictionary: Dictionary) -> Iterator[str]:

@@ -52,13 +52,15 @@ def units(dictionary: Dictionary) -> tuple[str, ...]:
 def choices(codelist: CodeList) -> dict[str, str]:
     """Return code → the text that a person picks: its label, with the code where that is unclear.
 
-    Every text stands for one code only, upper and lower case being the same.
+    Every text stands for one code only, upper and lower case being the same, and holds no
+    semicolon: this stands between several texts.
     """
-    labels = Counter(code.label.lower() for code in codelist.codes.values())
-    codes = {code.lower(): code for code in codelist.codes}
+    labels = {code.code: code.label.replace(";", ",") for code in codelist.codes.values()}
+    often = Counter(label.lower() for label in labels.values())
+    codes = {code.lower(): code for code in labels}
     return {
-        code.code: code.label
-        if labels[code.label.lower()] == 1 and codes.get(code.label.lower(), code.code) == code.code
-        else f"{code.label} ({code.code})"
-        for code in codelist.codes.values()
+        code: label
+        if often[label.lower()] == 1 and codes.get(label.lower(), code) == code
+        else f"{label} ({code})"
+        for code, label in labels.items()
     }

@@ -108,7 +108,7 @@ def test_what_was_entered_in_redcap_comes_back(site: Site) -> None:
     assert labs["calcium"]["value"] == pytest.approx(2.370, abs=5e-4)
     assert (labs["alp"]["value"], labs["alp"]["value_comparator"]) == (20.0, "<")
     (visit,) = rows(site, release, "visit")
-    assert visit["specialties"] == ["ent", "genetics"]
+    assert visit["specialties"] == ["ENT", "genetics"]
     for table in set(DICTIONARY.tables) - {"person", "fracture", "complication", "visit",
                                            "lab_measurement"}:  # fmt: skip
         assert rows(site, release, table) == [], table
