@@ -9,6 +9,7 @@ import pytest
 
 from transforms.dictionary import DICTIONARY, Analyte, Field, Range, Table
 from transforms.dictionary.model import PROVENANCE
+from transforms.units import field_factors
 
 
 TABLES = list(DICTIONARY.tables.values())
@@ -289,6 +290,26 @@ def test_genes_are_known_under_their_other_names() -> None:
 @pytest.mark.parametrize(("code", "unit", "factor"), FACTORS)
 def test_factors_follow_from_molar_masses(code: str, unit: str, factor: float) -> None:
     assert DICTIONARY.analytes[code].factors[unit] == pytest.approx(factor, rel=2e-5)
+
+
+@pytest.mark.parametrize(
+    ("table", "name", "unit", "factor"),
+    [
+        ("visit", "height_cm", "m", 100.0),
+        ("visit", "height_cm", "in", 2.54),
+        ("visit", "weight_kg", "g", 0.001),
+        ("visit", "head_circ_cm", "mm", 0.1),
+        ("surgery", "blood_loss_ml", "l", 1000.0),
+        ("surgery", "duration_min", "h", 60.0),
+        ("sensory_assessment", "optic_canal_mm", "cm", 10.0),
+        ("imaging_bmd", "sbmd_mg_cm2", "g/cm2", 1000.0),
+        ("imaging_bmd", "bmd_g_cm2", "mg/cm2", 0.001),
+    ],
+)
+def test_a_measure_may_come_in_an_everyday_unit(
+    table: str, name: str, unit: str, factor: float
+) -> None:
+    assert field_factors(DICTIONARY.tables[table].field(name))[unit] == factor
 
 
 def test_every_loinc_code_has_its_check_digit() -> None:
