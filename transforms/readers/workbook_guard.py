@@ -7,6 +7,7 @@ of `reference/privacy.md`, row 27.
 
 import io
 import re
+import struct
 import zipfile
 from dataclasses import dataclass
 from zlib import error as ZlibError  # noqa: N812 - it is an exception's name
@@ -29,6 +30,11 @@ ERROR_CELL = re.compile(rb"""\st\s*=\s*["']e["']""")
 # What no spreadsheet program writes: declared entities, and an address that hides behind one.
 DECLARATIONS = (b"<!DOCTYPE", b"<!ENTITY")
 HIDDEN = re.compile(rb"""\sr\s*=\s*["'][^"'>&]{0,32}&""")
+# What Python's zipfile raises for an archive that contradicts itself, is encrypted or cut off.
+DAMAGE = (
+    zipfile.BadZipFile, ZlibError, EOFError, OSError, RuntimeError, ValueError, OverflowError,
+    struct.error,
+)  # fmt: skip
 WIDE_TEXT = (b"\xfe\xff", b"\xff\xfe", b"<\x00", b"\x00<")
 
 
@@ -51,7 +57,7 @@ def inspect(data: bytes, name: str) -> Inspection:
             _check_directory(archive, len(data), name)
             errors = sum(_check_member(archive, m, name) for m in archive.infolist())
             return Inspection(errors, not {"xl/workbook.bin"} & set(archive.namelist()))
-    except (zipfile.BadZipFile, ZlibError, EOFError, NotImplementedError, RuntimeError):
+    except DAMAGE:
         raise SourceError(
             f"{name}: the workbook is damaged or encrypted; open it in Excel and save it again"
         ) from None
