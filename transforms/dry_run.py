@@ -7,7 +7,7 @@ may see them.
 
 import dataclasses
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,6 +29,8 @@ __all__ = ["DryRun", "Example", "Finding", "Words", "dry_run"]
 
 EXAMPLES = 3
 WORDS = 40
+NAMED = 12
+NO_CODE = "target_code ''"
 
 
 @dataclass(frozen=True)
@@ -105,10 +107,10 @@ def dry_run(site: Site, *, texts: bool = False) -> DryRun:
     written = parse_mapping(site.mapping)
     waiting = _waiting(written)
     mapping = _approved(written)
-    problems = list(check_mapping(mapping))
+    problems = _shortened(check_mapping(mapping))
     try:
         with judged(site, None, sound(mapping)) as run:
-            problems += run.counts.get("column_problems", [])
+            problems += _of_columns(run.counts.get("column_problems", []), mapping)
             unmapped = unmapped_values(run.connection, run.mapping)
             blocks = [*problems, *(one.message for one in unmapped), *_undone(waiting)]
             return DryRun(
@@ -132,6 +134,33 @@ def dry_run(site: Site, *, texts: bool = False) -> DryRun:
         waiting,
         seconds=time.monotonic() - started,
     )
+
+
+def _of_columns(problems: Sequence[str], mapping: Mapping) -> list[str]:
+    """Leave out the columns that are named, in a row which has a problem of its own."""
+    named = {
+        f"source {rule.source}: unmapped column {name!r}"
+        for rule in mapping.fields
+        for name in rule.used_columns
+    }
+    return [problem for problem in problems if problem.partition(";")[0] not in named]
+
+
+def _shortened(problems: Iterable[str]) -> list[str]:
+    """Say once of all rows without a target code what would be said of each."""
+    empty: list[str] = []
+    others: list[str] = []
+    for problem in problems:
+        (empty if NO_CODE in problem else others).append(problem)
+    if empty:
+        rows = [problem.partition(", row ")[2].partition(":")[0] for problem in empty]
+        place = empty[0].partition(", row ")[0]
+        listed = ", ".join(rows[:NAMED]) + (", …" if len(rows) > NAMED else "")
+        others.append(
+            f"{place}: {len(rows)} rows have no target_code: choose one, or missing or reject "
+            f"(rows {listed})"
+        )
+    return others
 
 
 def _waiting(mapping: Mapping) -> dict[str, int]:
@@ -202,8 +231,9 @@ def _rejected(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
 def _findings(connection: duckdb.DuckDBPyConnection) -> Iterator[Finding]:
     """Yield what rules say, the hardest and most frequent first."""
     rows = connection.execute(
-        "select table_name, field, rule, severity, count(distinct row_id) as size, min(remedy) "
-        "from violations group by all order by severity = 'hard' desc, size desc, 1, 2, 3"
+        "select * from (select table_name, field, rule, severity, count(distinct row_id) as size, "
+        "min(remedy) as remedy from violations group by all) "
+        "order by severity = 'hard' desc, size desc, 1, 2, 3"
     ).fetchall()
     for table, name, rule, severity, size, remedy in rows:
         yield Finding(table, name, rule, severity, size, remedy)
@@ -233,8 +263,14 @@ def _of_rule(connection: duckdb.DuckDBPyConnection, rule: FieldRule) -> Iterator
     """Yield the examples of one row of the sheet `fields`."""
     raw, problem = column(rule.field, "raw"), column(rule.field, "problem")
     value = identifier(rule.field)
+    kind = DICTIONARY.tables[rule.table].field(rule.field).type
+    shown = (
+        f"printf('%.6g', any_value({value}))"
+        if kind == "number"
+        else (f"any_value({value})::varchar")
+    )
     rows = connection.execute(
-        f"select {raw}, coalesce('? ' || any_value({problem}), any_value({value})::varchar, "
+        f"select {raw}, coalesce('? ' || any_value({problem}), {shown}, "
         f"'no value'), count(*) from {qualified(SCHEMA, rule.table)} where source_id = $1 and "
         "bracket is not distinct from coalesce($2, bracket) "
         f"and {raw} is not null group by {raw} "

@@ -11,8 +11,9 @@ A data manager fills a workbook `mapping/mapping.xlsx` with four sheets, or four
     by `;`: the first that holds a value), comment.
     May be left out: ready (name of a shipped mapping, which then says all else about this source:
     `transforms.ready`), thousands (the sign that groups digits: `.`, `,`, `'` or `space`),
-    language (ISO 639-1, for `marmor site suggest`), repeat_key (the column that tells a person's
-    rows apart)
+    language (ISO 639-1, for `marmor site suggest`), repeat_key (a column of
+    the file: rows in which it is empty say nothing here, so that a second source of one sheet can
+    read the second mutation of those who have one)
 
 **fields**: one row per field of the dictionary that a source fills
     table, field, source, column, rule, arg, unit, status, comment. May be left out: required_if
@@ -37,12 +38,14 @@ A data manager fills a workbook `mapping/mapping.xlsx` with four sheets, or four
                   not matter). For code, boolean, integer and string fields. arg
                   `system=orpha,omim,mondo` looks the text up in the dictionary's own codings
                   first (`transforms.codings`: `ORPHA:53`, or `53` where one system is named, or
-                  one for each of the columns)
+                  one for each of the columns); `filled` makes no row where the columns are empty
+                  (counted as skipped): the source row belongs to another table
     number        a number, read with the source's decimal sign; blanks and the other sign are
                   thousands separators where they group three digits, otherwise `22.1` and `1,54`
                   read as written. `<0,5` is kept as comparator and limit where the table has a
                   `value_comparator`. `unit` is the declared unit, or arg `unit_column=NAME` takes
-                  it from another column (then `unit` is used where that column is empty). An
+                  it from another column (then `unit` is used where that column is empty; several
+                  columns are separated by `|`, the first that holds a value is taken). An
                   analyte needs one of the two; other fields default to the dictionary's unit.
                   Ages know the units `a`, `mo`, `wk`, `d` and `iso8601` (`P3Y6M`, also `3Y`)
     date          a date in the source's date_order; arg may hold, separated by `;`, another order
@@ -247,7 +250,12 @@ class FieldRule:
     def used_columns(self) -> tuple[str, ...]:
         """Every column of the source that the rule looks at."""
         options = self.options
-        extra = [column_name(options[key]) for key in OTHER_COLUMNS if key in options]
+        extra = [
+            column_name(column)
+            for key in OTHER_COLUMNS
+            if key in options
+            for column in options[key].split("|")
+        ]
         return (*self.columns, *extra)
 
 

@@ -75,7 +75,7 @@ RULES: MappingType[str, tuple[str, ...]] = {
 }
 OPTIONS: MappingType[str, tuple[str, ...]] = {
     "copy": ("system",),
-    "recode": ("system",),
+    "recode": ("system", "filled"),
     "number": ("unit_column",),
     "date": ("order", "pivot", "parts", *EPOCHS),
     "split": ("separator",),
@@ -197,7 +197,7 @@ def fitting(mapping: Mapping, columns: MappingType[str, Sequence[str]]) -> Mappi
     def fits(source: str, names: Iterable[str]) -> bool:
         return source in columns and set(names) <= set(columns[source])
 
-    sources = tuple(s for s in mapping.sources if fits(s.source, [s.id_column]))
+    sources = tuple(s for s in mapping.sources if fits(s.source, s.id_columns))
     there = {source.source for source in sources}
     fields = tuple(
         rule

@@ -27,9 +27,10 @@ from transforms.conversions import (
     convert_all,
     person_sql,
     present_sql,
+    text_sql,
 )
 from transforms.dictionary import DICTIONARY, Dictionary, Table
-from transforms.mapping import FieldRule, Mapping
+from transforms.mapping import FieldRule, Mapping, Source
 from transforms.sql import identifier, qualified
 
 
@@ -172,7 +173,7 @@ def _query(
     ]
     query = (
         f"select {', '.join([f'{local} as person_local', *PROVENANCE, *_named(raw)])} "
-        f"from {qualified('source', source.source)}"
+        f"from {qualified('source', source.source)}{_repeated(source, parameters)}"
     )
     query = f"select * from ({query}) where {_presence(piece, conversions)}"
     query, number, skips = _rows(query, conversions)
@@ -213,6 +214,13 @@ def _rows(query: str, conversions: list[Conversion]) -> tuple[str, str, list[str
 def _kept(name: str) -> bool:
     """Return whether a column of a conversion is one of the staged table's."""
     return name.partition(":")[2] in ("", *BESIDES)
+
+
+def _repeated(source: Source, parameters: Parameters) -> str:
+    """Return the condition that the source's repeat key, if it has one, holds something."""
+    if not source.repeat_key:
+        return ""
+    return f" where {text_sql(source.repeat_key, source, parameters)} is not null"
 
 
 def _named(columns: MappingType[str, str]) -> list[str]:

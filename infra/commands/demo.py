@@ -121,14 +121,24 @@ def synthesize(
     sites: Annotated[int, typer.Option(help="How many centres.", min=1)] = 5,
     patients: Annotated[int, typer.Option(help="How many patients each.", min=1)] = 120,
     seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 1,
+    unmapped: Annotated[
+        bool,
+        typer.Option("--unmapped", help="One centre with a home-made workbook and no mapping."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Make synthetic centres: raw files in five national formats, mappings, and the truth."""
     from infra.demo.synthesize import synthesize as make
+    from infra.demo.unmapped import synthesize_unmapped
     from transforms.errors import SetupError
 
     if out.exists() and (out.is_file() or any(out.iterdir())):
         raise SetupError(f"{out}: is not an empty folder; give a new one")
+    if unmapped:
+        folder = synthesize_unmapped(patients, seed, out)
+        text = f"Made {folder} without a mapping. Next: `marmor site scan {folder}`."
+        emit({"folder": out, "sites": [folder.name]}, as_json=as_json, text=text)
+        return
     consortium = make(sites=sites, patients=patients, seed=seed, out=out)
     names = list(consortium.sites)
     text = (

@@ -17,6 +17,7 @@ from infra.demo.columns import Array, Columns
 __all__ = [
     "Place",
     "dates",
+    "fixed_bytes",
     "numbers",
     "rows_of",
     "save_workbook",
@@ -117,10 +118,10 @@ def save_workbook(path: Path, sheets: Mapping[str, Sequence[Sequence[Any]]]) -> 
     loose = io.BytesIO()
     book.save(loose)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(_fixed(loose))
+    path.write_bytes(fixed_bytes(loose))
 
 
-def _fixed(loose: io.BytesIO) -> bytes:
+def fixed_bytes(loose: io.BytesIO) -> bytes:
     """Return the archive with every time in it set to one constant."""
     fixed = io.BytesIO()
     with zipfile.ZipFile(loose) as source, zipfile.ZipFile(fixed, "w") as target:

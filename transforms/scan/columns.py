@@ -13,7 +13,7 @@ import duckdb
 from transforms.dictionary import DICTIONARY
 from transforms.identifiers import DETECTORS, condition
 from transforms.lexicon import LEXICON, normal, value_key
-from transforms.scan.model import ColumnScan, Dates, Numbers
+from transforms.scan.model import HIDDEN_BELOW, ColumnScan, Dates, Numbers
 from transforms.sql import identifier, qualified
 from transforms.units import SPELLINGS, YEARS, analyte_factors
 from transforms.units import normal as unit_key
@@ -28,6 +28,7 @@ FEW_CODES = 12
 CODE_SHARE = 0.5
 LONG = 30  # letters; on average more is free text
 SAMPLE = 20_000  # distinct texts in which identifiers are looked for
+EXCEL_DAYS = (14_611, 47_848)  # 1940 to 2030 in the calendar of 1900
 BAND_FROM = 20  # values; a band of fewer would be somebody's value
 AGE_WORDS: Mapping[str, str] = {
     **dict.fromkeys(("ans", "an", "years", "yrs", "jahre", "jahren", "jaar", "anni", "anos", "ar",
@@ -65,7 +66,7 @@ def scan_column(
     words, persons = _words(connection, source, name, person, counted["distinct"])
     tokens = {word: count for word, count in words.items() if value_key(word) in LEXICON.missing}
     kind = _kind(name, counted, sum(tokens.values()))
-    number = kind == "number"
+    numbers = _numbers(connection, source, name, counted) if kind == "number" else None
     return ColumnScan(
         name=name,
         kind=kind,
@@ -76,11 +77,11 @@ def scan_column(
         unit=unit_in(name),
         values=words if kind == "code" else {},
         persons=persons if kind == "code" else {},
-        tokens=_tokens(kind, words),
-        numbers=_numbers(connection, source, name, counted) if number else None,
+        tokens=_tokens(kind, words, persons),
+        numbers=numbers,
         dates=_dates(connection, source, name, counted) if kind == "date" else None,
         detected=_detected(connection, source, name) if _may_identify(kind) else {},
-        notes=tuple(_notes(name, kind, counted, words)),
+        notes=(*_notes(name, kind, counted, words), *_serial(counted, numbers)),
     )
 
 
@@ -173,16 +174,28 @@ def _may_identify(kind: str) -> bool:
     return kind not in ("empty", "date", "number")
 
 
-def _tokens(kind: str, words: Mapping[str, int]) -> dict[str, int]:
-    """Return the texts that stand for "no value": in a column of codes they are words."""
+def _tokens(kind: str, words: Mapping[str, int], persons: Mapping[str, int]) -> dict[str, int]:
+    """Return the texts that stand for "no value": in a column of codes they are words.
+
+    Known ones, and short ones without a digit that come back with several persons.
+    """
     if kind not in ("date", "number"):
         return {}
-    plain = re.compile(r"[+-]?\d+([.,]\d+)?")
     return {
         word: count
         for word, count in words.items()
-        if value_key(word) in LEXICON.missing and not plain.fullmatch(word)
+        if not re.search("[0-9]", word)
+        and (value_key(word) in LEXICON.missing or persons[word] >= HIDDEN_BELOW)
     }
+
+
+def _serial(counted: Mapping[str, Any], numbers: Numbers | None) -> list[str]:
+    """Say when a column of numbers may be dates that Excel counts in days."""
+    if numbers is None or numbers.low is None or numbers.high is None:
+        return []
+    whole = counted["whole"] >= MOST * counted["filled"]
+    days = EXCEL_DAYS[0] <= numbers.low and numbers.high <= EXCEL_DAYS[1]
+    return ["five digits: perhaps dates, as days counted by Excel"] if whole and days else []
 
 
 def _numbers(

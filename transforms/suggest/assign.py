@@ -160,15 +160,16 @@ def _match(
 
 
 def _in_context(found: list[Candidate], main: str, elsewhere: set[str]) -> list[Candidate]:
-    """Weigh candidates by the kind of table they stand in."""
+    """Weigh candidates by the kind of table they stand in; person, diagnosis and so on are one."""
     weighed = []
+    mains = (main, *ONCE) if main in ONCE else (main,)
     for one in found:
         if one.role == "person_id":
             continue
         if one.target and one.target.table in elsewhere:
             reason = f"{one.why}; {one.target.table} is read from another table"
             weighed.append(replace(one, target=None, leave="not_needed", why=reason))
-        elif one.generic and one.target and one.target.table != main:
+        elif one.generic and one.target and one.target.table not in mains:
             continue
         elif one.generic:
             reason = f"{one.why}, in a table of kind {main}"

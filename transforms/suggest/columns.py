@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from rapidfuzz import fuzz, process
 
 from transforms.dictionary import DICTIONARY, Dictionary, Field
-from transforms.lexicon import LEXICON, Word, normal
+from transforms.lexicon import LEXICON, Word, normal, value_key
 from transforms.scan.model import ColumnScan
 
 
 __all__ = ["LEAVE", "Candidate", "Target", "candidates"]
 
-EXACT, LABEL, WHOLE_WORDS, ALIKE = 0.95, 0.85, 0.8, 0.65
+EXACT, LABEL, ABBREVIATED, ALIKE = 0.95, 0.85, 0.8, 0.65
+BY_VALUES = 0.6
+KNOWN_SHARE = 0.3  # of a column's words that are words of one code list
 SIMILAR = 88  # of 100; below, words of other meanings come in: gewicht and gesicht
 SHORTEST = 5  # letters; shorter words are compared as they stand
 DOUBTFUL = 0.45
@@ -72,7 +74,29 @@ def candidates(column: ColumnScan, dictionary: Dictionary = DICTIONARY) -> list[
             key = (one.target, one.leave, one.role)
             if key not in found or found[key].confidence < one.confidence:
                 found[key] = one
+    for one in _by_values(column, dictionary):
+        if not any(other.target == one.target for other in found.values()):
+            found[one.target, "", ""] = one
     return sorted(found.values(), key=lambda one: -one.confidence)
+
+
+def _by_values(column: ColumnScan, dictionary: Dictionary) -> Iterator[Candidate]:
+    """Yield fields whose codes the words of a column are, whatever its name is.
+
+    Only code lists with words of their own count: yes and no say nothing about the field. They
+    mean it only in a table of that kind.
+    """
+    if column.kind != "code" or len(column.values) < 2:
+        return
+    keys = set(map(value_key, column.values))
+    for table in dictionary.tables.values():
+        for field in table.fields:
+            words = LEXICON.codes(field.codelist) if field.codelist else {}
+            known = keys & set(words)
+            if len(known) >= 2 and len(known) >= KNOWN_SHARE * len(keys):
+                why = f"{len(known)} of {len(keys)} words of '{column.name}' are words for it"
+                target = Target(table.name, field.name)
+                yield Candidate(column.name, target, "", BY_VALUES, why, generic=True)
 
 
 def _words(column: ColumnScan) -> Iterator[tuple[Word, float, str]]:
@@ -86,6 +110,7 @@ def _words(column: ColumnScan) -> Iterator[tuple[Word, float, str]]:
     for name, best, what in names:
         yield from _exact(name, best, what)
         yield from _inside(name, best, what)
+        yield from _abbreviated(name, best, what)
         yield from _alike(name, best, what)
 
 
@@ -114,6 +139,23 @@ def _inside(name: str, best: float, what: str) -> Iterator[tuple[Word, float, st
 SHORT = ("sex", "dob", "hb", "hgb", "plt", "pth", "alp", "pal", "ldh", "dxa", "bmd", "dmo", "gen",
          "gene", "ls", "lws", "lwk", "hsct", "szt", "kmt", "tph", "tcse", "tmo", "sct", "side",
          "cote", "os", "igg", "ctx", "asat", "alat")  # fmt: skip
+
+
+def _abbreviated(name: str, best: float, what: str) -> Iterator[tuple[Word, float, str]]:
+    """Yield words of which the name is a shorter form, part by part: insuff. médullaire."""
+    parts = normal(name).split()
+    if len(parts) < 2 or min(map(len, parts)) < SHORTEST - 1:
+        return
+    for text, words in LEXICON.columns.items():
+        if text != " ".join(parts) and _shortened(parts, text.split()):
+            for word in words:
+                why = f"{what}'{name}' is short for '{word.word}' ({word.language})"
+                yield word, best * ABBREVIATED, why
+
+
+def _shortened(parts: list[str], whole: list[str]) -> bool:
+    """Tell whether each part is how the word in its place begins."""
+    return len(parts) == len(whole) and all(map(str.startswith, whole, parts))
 
 
 def _alike(name: str, best: float, what: str) -> Iterator[tuple[Word, float, str]]:
@@ -148,6 +190,8 @@ def _candidates(
             continue
         kind = target.of(dictionary).type
         fitting = FITS.get((kind, column.kind), 1.0)
+        if kind == "date" and any("Excel" in note for note in column.notes):
+            fitting = 1.0
         reason = why if fitting == 1 else f"{why}; but a {kind} is not what it seems to hold"
         if normal(column.name) in LEXICON.doubts:
             score, reason = min(score, DOUBTFUL), f"{reason}. {LEXICON.doubts[normal(column.name)]}"

@@ -75,16 +75,28 @@ def _ids(result: Draft) -> set[str]:
 def _source(result: Draft, assigned: Assigned) -> None:
     """Add the row of a source; what the files do not show is a question mark."""
     source = assigned.table.source
-    comments = [*assigned.table.notes]
+    comments = [*assigned.table.notes, *_taken_for_missing(source)]
     if not source.id_column:
         comments.append("no column looks like the person's id: give it in id_column")
     order = source.date_order
     if not order:
         order = NO_ORDER
         comments.append("no date shows whether day or month comes first: ask, then say DMY or MDY")
+    row = _source_row(source, assigned.source, order, "; ".join(comments))
     if assigned.repeated:
-        comments = ["the same sheet once more, for columns that repeat"]
-    result.sources.append(_source_row(source, assigned.source, order, "; ".join(comments)))
+        row["repeat_key"] = next(iter(assigned.fields))
+        row["comment"] = "the same sheet once more, for columns that repeat; where repeat_key is "
+        row["comment"] += "empty there is no further row"
+    result.sources.append(row)
+
+
+def _taken_for_missing(source: Source) -> list[str]:
+    """Say which texts among numbers and dates are taken for no value."""
+    if not source.missing:
+        return []
+    return [
+        f"{', '.join(source.missing)}: taken for 'no value', in all columns of this source; check"
+    ]
 
 
 def _source_row(source: Source, name: str, order: str, comment: str) -> Row:
@@ -187,6 +199,9 @@ def _leave(result: Draft, assigned: Assigned) -> None:
     """Add a row for each column that is left behind, or of which nothing is known."""
     if assigned.repeated:
         result.ignore.append(_left(assigned.source, EVERY, "not_needed", SURE, BESIDE))
+        first = assigned.table.source.source
+        why = f"read by the source {assigned.source}"
+        result.ignore += [_left(first, name, "not_needed", SURE, why) for name in assigned.fields]
         return
     for name, one in assigned.leaves.items():
         result.ignore.append(_left(assigned.source, name, one.leave, one.confidence, one.why))
@@ -239,14 +254,39 @@ def _complete(result: Draft, assigned: Assigned, site: Site, dictionary: Diction
     """Add a row for each mandatory field of the source's tables that no column fills."""
     filled = [one.target for one in assigned.fields.values() if one.target]
     hgvs = any(r["rule"] == "hgvs" and r["source"] == assigned.source for r in result.fields)
+    first = assigned.table.source.source if assigned.repeated else ""
     for name in dict.fromkeys(target.table for target in filled):
         table = dictionary.tables[name]
         given = {target.field for target in filled if target.table == name}
         if name == "person":
             result.fields.append(_country(assigned.source, site))
         for needed in _needed(table, given):
-            if not (hgvs and name == "variant"):
+            if hgvs and name == "variant":
+                continue
+            same = next((r for r in result.fields if _is(r, name, needed, first)), None)
+            if same is None:
                 result.fields.append(_asked(table, needed, assigned.source))
+            else:
+                _read_too(result, same, assigned.source)
+
+
+def _is(row: Row, table: str, field: str, source: str) -> bool:
+    """Tell whether a row of the draft fills a field from a column of a source."""
+    return (row["table"], row["field"], row["source"]) == (table, field, source) and bool(
+        row["column"]
+    )
+
+
+def _read_too(result: Draft, same: Row, source: str) -> None:
+    """Add a field that further rows of a person share with the first, with its words."""
+    why = "the same column as for the first row of the person"
+    result.fields.append({**same, "source": source, "confidence": "0.70", "comment": why})
+    result.values += [
+        {**row, "source": source}
+        for row in result.values
+        if (row["table"], row["field"], row["source"])
+        == (same["table"], same["field"].partition("[")[0], same["source"])
+    ]
 
 
 def _needed(table: Table, given: set[str]) -> Iterator[str]:

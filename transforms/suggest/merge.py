@@ -59,7 +59,8 @@ def _same_sources(there: Sequence[Row], new: Sequence[Row]) -> dict[str, str]:
 def _used(there: Rows) -> Iterator[tuple[str, str]]:
     """Yield source and column of every cell that names a column."""
     for row in there.get("sources", ()):
-        yield row["source"], column_name(row.get("id_column", ""))
+        for part in row.get("id_column", "").split(";"):
+            yield row["source"], column_name(part)
     for row in there.get("fields", ()):
         named = [*row["column"].split(";"), *_in_argument(row.get("arg", ""))]
         yield from ((row["source"], column_name(name)) for name in named if name.strip())

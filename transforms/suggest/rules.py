@@ -47,6 +47,10 @@ def rule_for(
 def _date(column: ColumnScan) -> Rule:
     """A date; what its texts do not show is asked, never assumed."""
     dates = column.dates
+    excel = any("Excel" in note for note in column.notes)
+    if excel and dates is None:
+        note = "the digits are taken as days counted by Excel; excel1904 for old Macs"
+        return Rule("date", "excel", notes=(note,), at_most=0.6)
     if dates is None:
         return Rule("date", notes=("hardly a date in it",), at_most=0.4)
     arg, notes, sure = [], [], 1.0
@@ -54,7 +58,7 @@ def _date(column: ColumnScan) -> Rule:
         arg.append(f"pivot={NO_ORDER}")
         notes.append("years of two digits: say the last one that is 20NN, such as pivot=26")
         sure = 0.5
-    if any("Excel" in note for note in column.notes):
+    if excel:
         arg.append("excel")
         notes.append("five digits are taken as days counted by Excel")
         sure = min(sure, 0.7)
