@@ -90,6 +90,7 @@ def _map_measurements(book: MappingBook) -> None:
     book.field("imaging_bmd", "scan_date", source, "measurement_date", "date")
     book.field("imaging_bmd", "z_score", source, "value_as_number", "number")
     book.not_collected("imaging_bmd", ["t_score", "bmd_g_cm2", "device_vendor"], source)
+    book.ignore(source, "derived", ["unit_ucum"])
 
 
 def _map_course(book: MappingBook) -> None:
@@ -106,6 +107,7 @@ def _map_course(book: MappingBook) -> None:
     book.recode("death_followup", "vital_status", "observation", "value_source_value", living)
     book.field("death_followup", "last_contact_date", "observation", "observation_date", "date")
     book.ignore("observation", "free_text", ["value_as_string"])
+    book.ignore("observation", "derived", ["unit_ucum"])
     book.field("death_followup", "vital_status", "death", "", "const", arg="dead")
     dates_of_death = dict.fromkeys(("last_contact_date", "death_date"), "death_date")
     book.copies("death_followup", "death", dates_of_death, "date")

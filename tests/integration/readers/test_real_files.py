@@ -198,3 +198,20 @@ def test_omop_tables(data: Path, connection):
     for path in sorted(folder.glob("*.parquet")):
         table: SourceTable = read(source("omop", f"{folder.name}/*", path.stem), data, connection)
         assert table.rows == pq.ParquetFile(path).metadata.num_rows
+
+
+def test_omop_measurements_have_codes_and_units(data: Path, connection):
+    table = read(source("omop", "omop_synthea27nj/*", "measurement"), data, connection)
+    assert table.notes == (
+        "measurement: unit_concept_id is 0 in 736 rows; what the centre has is in "
+        "unit_source_value",
+    )
+    found = connection.execute(
+        "select measurement_concept_code, unit_ucum, count(*) from source.x "
+        "where measurement_concept_code in ('LOINC:718-7', 'LOINC:29463-7') group by all order by 1"
+    ).fetchall()
+    assert found == [("LOINC:29463-7", "kg", 511), ("LOINC:718-7", "g/dL", 108)]
+    ((coded, persons),) = connection.execute(
+        "select count(measurement_concept_code), count(distinct person_id) from source.x"
+    ).fetchall()
+    assert (coded, persons) == (10_040, 28)
