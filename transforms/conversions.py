@@ -9,6 +9,7 @@ NULL in gives NULL out and no problem; a text that cannot be read gives NULL and
 a guess. What the rules mean to a data manager stands in `transforms.mapping`.
 """
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from collections.abc import Mapping as MappingType
 
@@ -120,11 +121,15 @@ def _copy(job: Job) -> Conversion:
 def _recode(job: Job) -> Conversion:
     """Look the text up in the sheet `values`; a text that no row names stops the run.
 
-    With `system=` the codes that the dictionary equates with those of public systems come first.
+    With `system=` the codes that the dictionary equates with those of public systems come first,
+    with `filled` a row without a text belongs to another table.
     """
     known = coded_words(job.field, job.systems, job.dictionary)
     words = {**known, **job.mapping.codes(job.rule)}
-    return _looked_up(job, words, "unmapped_value", words.pop(OTHERS, None))
+    found = _looked_up(job, words, "unmapped_value", words.pop(OTHERS, None))
+    if "filled" not in job.rule.options:
+        return found
+    return dataclasses.replace(found, skip=f"({found.skip} or {job.raw} is null)")
 
 
 def _looked_up(
@@ -189,7 +194,10 @@ def _unit_raw(job: Job) -> dict[str, str]:
     """Return the raw column that holds the unit: from its column, else as declared."""
     options, texts = job.rule.options, []
     if "unit_column" in options:
-        texts.append(text_sql(column_name(options["unit_column"]), job.source, job.parameters))
+        texts += [
+            text_sql(column_name(column), job.source, job.parameters)
+            for column in options["unit_column"].split("|")
+        ]
     if job.rule.unit:
         texts.append(job.parameters.add(job.rule.unit))
     return {job.said("unit"): f"coalesce({', '.join([*texts, 'null'])})"}

@@ -85,13 +85,19 @@ def expand(mapping: Mapping) -> Mapping:
 def fill_gaps(
     connection: duckdb.DuckDBPyConnection, mapping: Mapping, table: "SourceTable"
 ) -> "SourceTable":
-    """Give an optional source the columns that its shipped mapping names and its files lack."""
+    """Give an optional source the columns that its shipped mapping names and its files lack.
+
+    A column without any value that nothing names is left out of sight: it needs no mapping.
+    """
     source = mapping.source(table.source)
     if not source.optional:
         return table
-    gaps = [name for name in _named_columns(mapping, source) if name not in table.columns]
+    named = _named_columns(mapping, source)
+    blank = set(table.empty_columns) - set(named)
+    seen = tuple(name for name in table.columns if name not in blank)
+    gaps = [name for name in named if name not in table.columns]
     if not gaps:
-        return table
+        return dataclasses.replace(table, columns=seen)
     read, relation = f"{table.source} as read", qualified("source", table.source)
     empty = ", ".join(f"null::varchar as {identifier(name)}" for name in gaps)
     connection.execute(f"alter view {relation} rename to {identifier(read)}")
@@ -99,7 +105,7 @@ def fill_gaps(
         f"create view {relation} as select *, {empty} "  # noqa: S608 - quoted
         f"from {qualified('source', read)}"
     )
-    return dataclasses.replace(table, columns=(*table.columns, *gaps))
+    return dataclasses.replace(table, columns=(*seen, *gaps))
 
 
 def _named_columns(mapping: Mapping, source: Source) -> list[str]:
@@ -134,7 +140,8 @@ def _expanded(mapping: Mapping, source: Source) -> Mapping:
         mapping, sources=tuple(other for other in mapping.sources if other != source)
     )
     fields = tuple(_not_said(parts.fields, own))
-    ignores = tuple(row for row in parts.ignores if not _is_used(row, own))
+    left = tuple(_left_behind(parts.fields, (*own.fields, *fields)))
+    ignores = tuple(row for row in (*parts.ignores, *left) if not _is_used(row, own))
     place = mapping.sources.index(source)
     whole = Mapping(
         sources=(*own.sources[:place], *parts.sources, *own.sources[place:]),
@@ -204,6 +211,18 @@ def _not_said(rows: Sequence[FieldRule], own: Mapping) -> Iterator[FieldRule]:
         lost = [column for column in row.used_columns if (row.source, column) in ignored]
         if not (again & said or lost):
             yield row
+
+
+def _left_behind(
+    shipped_rows: Sequence[FieldRule], kept: Sequence[FieldRule]
+) -> Iterator[IgnoreRule]:
+    """Yield the columns that only shipped rows use about which the centre says something else."""
+    used = {(row.source, column) for row in kept for column in row.used_columns}
+    for row in shipped_rows:
+        for column in row.used_columns:
+            if (row.source, column) not in used:
+                used.add((row.source, column))
+                yield IgnoreRule(row.source, column, "not_needed", row.place)
 
 
 def _is_used(row: IgnoreRule, own: Mapping) -> bool:
