@@ -2,36 +2,66 @@
 
 `apply_rules` runs them one after the other: what a hard rule finds is noted in `violations` and
 taken away before the next one looks, so that nothing is judged by a row that is itself wrong. Rules
-on single fields (`range`, `unknown_code`, R80 …) come before, in `transforms.limits`.
+on single fields (`range`, `unknown_code`, R80 …) come before, in `transforms.limits`; rules that
+other parts keep are declared here too, and say which part (`elsewhere`).
+
+A rule costs nothing where its tables are empty: it is not run.
 """
 
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import duckdb
+import pyarrow as pa
 
 from transforms.dictionary import DICTIONARY, Dictionary, Table
-from transforms.identifiers import DETECTORS, condition
+from transforms.identifiers import KNOWN, anything_sql, words_sql
 from transforms.sql import identifier
 from transforms.staging import column
 
 
-__all__ = ["RULES", "Rule", "apply_rules"]
+__all__ = ["RULES", "Rule", "apply_rules", "typed_texts"]
 
 Severity = Literal["hard", "soft", "info"]
 
+# How the pattern of a text ends that may hold anything: such a text is no code.
+ANYTHING = ".+$"
+NO_EVENT = (
+    'select null as "table", null as row_id, null as person_id, null as field, '
+    "null::date as earliest, null::date as latest limit 0"
+)
+# Each distinct text is looked at once.
+IDENTIFIED = f"""
+with typed as materialized (PARTS),
+identifying as (select text from (select distinct text from typed) where {anything_sql("text")})
+select "table", row_id, field from typed semi join identifying using (text)
+union all
+select "table", row_id, field
+from (select "table", row_id, person_id, field, unnest({words_sql("text")}) as word from typed)
+semi join {KNOWN} using (person_id, word)
+"""
 # Made by harmonization itself: nothing that a person typed is in them.
-MADE_HERE = ("person_id", "family_id", "unit_ucum", "value_source_unit")
+MADE_HERE = (
+    "person_id",
+    "family_id",
+    "unit_ucum",
+    "value_source_unit",
+    "surgery_id",
+    "reoperation_of",
+)
 
 
 @dataclass(frozen=True)
 class Rule:
     """One rule: what holds in words, what to do when it does not, and the SQL that finds out.
 
-    `sql` gives `"table"`, `row_id` and `field` of each row that breaks the rule.
+    `sql` gives `"table"`, `row_id` and `field` of each row that breaks the rule, by the table that
+    it looks for them in (one text under the empty name where it cannot be taken apart). It is empty
+    where another part keeps the rule, which `elsewhere` names. `around` takes the parts together.
     """
 
     id: str
@@ -39,22 +69,48 @@ class Rule:
     tables: tuple[str, ...]
     statement: str
     remedy: str
-    sql: str
+    sql: Mapping[str, str]
+    elsewhere: str = ""
+    around: str = "PARTS"
+
+    def over(self, filled: AbstractSet[str]) -> str:
+        """Return the query over the tables that hold rows; empty when there is nothing to find."""
+        if self.tables and filled.isdisjoint(self.tables):
+            return ""
+        parts = [sql for table, sql in self.sql.items() if not table or table in filled]
+        return self.around.replace("PARTS", " union all ".join(parts)) if parts else ""
 
 
-def apply_rules(connection: duckdb.DuckDBPyConnection, dictionary: Dictionary = DICTIONARY) -> None:
-    """Apply all rules to the tables of `connection`; note findings, take rejected rows away.
+def apply_rules(
+    connection: duckdb.DuckDBPyConnection,
+    dictionary: Dictionary = DICTIONARY,
+    rules: Sequence[Rule] | None = None,
+) -> None:
+    """Apply all rules (or those given) to the tables of `connection`.
+
+    Notes what they find in `violations` and takes rejected rows away.
 
     Needs the tables with `row_id`, `run(ingest_date)`, `codelist.*` and `violations`.
     """
-    _relations(connection, dictionary)
-    for rule in RULES:
-        connection.execute(
-            f"insert into violations select distinct found.*, $1, $2, $3 from ({rule.sql}) found",
+    filled = frozenset(
+        name for name in dictionary.tables if _holds_rows(connection, identifier(name))
+    )
+    _relations(connection, dictionary, filled)
+    for rule in RULES if rules is None else rules:
+        query = rule.over(filled)
+        if not query:
+            continue
+        ((found,),) = connection.execute(
+            f"insert into violations select distinct found.*, $1, $2, $3 from ({query}) found",
             [rule.id, rule.severity, rule.remedy],
-        )
-        if rule.severity == "hard":
+        ).fetchall()
+        if rule.severity == "hard" and found:
             _take_away(connection, rule)
+
+
+def _holds_rows(connection: duckdb.DuckDBPyConnection, table: str) -> bool:
+    """Return whether a table has a row."""
+    return bool(connection.execute(f"select 1 from {table} limit 1").fetchall())
 
 
 def _take_away(connection: duckdb.DuckDBPyConnection, rule: Rule) -> None:
@@ -67,17 +123,25 @@ def _take_away(connection: duckdb.DuckDBPyConnection, rule: Rule) -> None:
         )
 
 
-def _relations(connection: duckdb.DuckDBPyConnection, dictionary: Dictionary) -> None:
+def _relations(
+    connection: duckdb.DuckDBPyConnection, dictionary: Dictionary, filled: AbstractSet[str]
+) -> None:
     """Make the views that rules speak of besides tables; `rules.toml` says what is in them."""
+    for name, end in (("earliest_day", "earliest"), ("latest_day", "latest")):
+        connection.execute(
+            f"create or replace temp macro {name}(day, known) as {_ends('day', 'known')[end]}"
+        )
+    _load_loinc(connection, dictionary)
+    connection.execute(f"create temp table if not exists {KNOWN} (person_id varchar, word varchar)")
     events = " union all ".join(
         f"select '{table.name}' as \"table\", row_id, person_id, '{field.name}' as field, "
         f"{_span(field.name)} from {identifier(table.name)} "
         f"where {identifier(field.name)} is not null"
         for table in dictionary.tables.values()
         for field in table.fields
-        if field.type == "date" and field.name != "birth_date"
+        if table.name in filled and field.type == "date" and field.name != "birth_date"
     )
-    connection.execute(f"create or replace temp view event as {events}")
+    connection.execute(f"create or replace temp view event as {events or NO_EVENT}")
     connection.execute(
         f"create or replace temp view born as select person_id, {_span('birth_date')} from person"
     )
@@ -100,16 +164,33 @@ def _relations(connection: duckdb.DuckDBPyConnection, dictionary: Dictionary) ->
 
 def _span(field: str) -> str:
     """Return `earliest` and `latest`: the days that a date of lesser precision may mean."""
-    date, precision = identifier(field), column(field, "precision")
+    ends = _ends(identifier(field), column(field, "precision"))
+    return ", ".join(f"{sql} as {end}" for end, sql in ends.items())
+
+
+def _ends(date: str, precision: str) -> dict[str, str]:
+    """Return the expressions of the first and the last day that a date may mean."""
     new_year = f"(date_trunc('year', {date}) + interval 1 year)::date"
-    return (
-        f"case {precision} when 'year' then date_trunc('year', {date})::date "
+    return {
+        "earliest": f"case {precision} when 'year' then date_trunc('year', {date})::date "
         f"when 'month' then date_trunc('month', {date})::date "
-        f"when 'age_only' then {date} - 366 else {date} end as earliest, "
-        f"case {precision} when 'year' then {new_year} - 1 "
+        f"when 'age_only' then {date} - 366 else {date} end",
+        "latest": f"case {precision} when 'year' then {new_year} - 1 "
         f"when 'month' then last_day({date}) "
-        f"when 'age_only' then {date} + 366 else {date} end as latest"
-    )
+        f"when 'age_only' then {date} + 366 else {date} end",
+    }
+
+
+def _load_loinc(connection: duckdb.DuckDBPyConnection, dictionary: Dictionary) -> None:
+    """Make the relation `loinc`: the codes of analytes with the property that each one measures."""
+    rows = [
+        {"analyte": analyte.code, "loinc": loinc, "property": measured}
+        for analyte in dictionary.analytes.values()
+        for loinc, measured in analyte.loinc.items()
+    ]
+    connection.register("marmor_loinc", pa.Table.from_pylist(rows))
+    connection.execute("create or replace temp table loinc as from marmor_loinc")
+    connection.unregister("marmor_loinc")
 
 
 def _orphans(dictionary: Dictionary) -> dict[str, str]:
@@ -123,28 +204,25 @@ def _orphans(dictionary: Dictionary) -> dict[str, str]:
 
 
 def _identifying(dictionary: Dictionary) -> dict[str, str]:
-    """Return the SQL of R90 by table: texts that a person typed and that hold an identifier."""
+    """Return the SQL of R90 by table: the texts that a person typed, as `IDENTIFIED` wants them."""
     return {
         table.name: " union all ".join(
-            f"select '{table.name}' as \"table\", row_id, '{field}' as field "
-            f"from {identifier(table.name)} where {_holds_identifier(field)}"
+            f"select '{table.name}' as \"table\", row_id, person_id, '{field}' as field, "
+            f"{identifier(field)} as text from {identifier(table.name)} "
+            f"where {identifier(field)} is not null"
             for field in fields
         )
         for table in dictionary.tables.values()
-        if (fields := list(_typed_texts(table)))
+        if (fields := list(typed_texts(table)))
     }
 
 
-def _holds_identifier(field: str) -> str:
-    """Return the condition that one of the detectors finds something in a field."""
-    return " or ".join(condition(identifier(field), one) for one in DETECTORS.values())
-
-
-def _typed_texts(table: Table) -> Iterator[str]:
-    """Yield the names of text fields that hold what a person typed."""
+def typed_texts(table: Table) -> Iterator[str]:
+    """Yield the names of text fields that hold what a person typed, and no code of some system."""
     for field in table.fields:
         made = field.name in (*table.key, *MADE_HERE) or field.name.startswith("source_")
-        if field.type == "string" and not made:
+        code = field.pattern is not None and not field.pattern.endswith(ANYTHING)
+        if field.type == "string" and not made and not code:
             yield field.name
 
 
@@ -158,7 +236,9 @@ def _load(path: Path, dictionary: Dictionary = DICTIONARY) -> tuple[Rule, ...]:
             tables=tuple(made.get(rule_id, data.get("tables", ()))),
             statement=data["statement"],
             remedy=data["remedy"],
-            sql=" union all ".join(made[rule_id].values()) if rule_id in made else data["sql"],
+            sql=made.get(rule_id) or ({"": data["sql"]} if "sql" in data else {}),
+            elsewhere=data.get("elsewhere", ""),
+            around=IDENTIFIED if rule_id == "R90" else "PARTS",
         )
         for rule_id, data in tomllib.loads(path.read_text(encoding="utf-8")).items()
     )
