@@ -249,3 +249,31 @@ def test_skipped_rows_are_not_staged() -> None:
     assert staged == 2
     rules_found = connection.execute("select distinct rule from violations order by 1").fetchall()
     assert rules_found == [("unknown_unit",), ("unmapped_value",)]
+
+
+def test_precision_and_numbers_follow_from_their_fields() -> None:
+    connection = judged(
+        [
+            rule("person.birth_date", "date", "Born"),
+            rule("fracture.fracture_date", "date", "Date"),
+            rule("variant.gene_symbol", "copy", "Gene"),
+            rule("treatment.drug", "copy", "Drug"),
+        ],
+        {
+            "person": [{"id": "1", "Born": "2000-01-01"}],
+            "fracture": [{"id": "1", "Date": date} for date in ("2010-03-05", "2010-03", "2010")],
+            "variant": [{"id": "1", "Gene": gene} for gene in ("CLCN7", "SLC4A2")],
+            "treatment": [
+                {"id": "1", "Drug": drug} for drug in ("interferon_gamma_1b", "transfusion_rbc")
+            ],
+        },
+    )
+    for table, field, expected in (
+        ("fracture", "fracture_date_precision", ["day", "month", "year"]),
+        ("variant", "gene_hgnc", ["2025", "11028"]),
+        ("treatment", "atc", ["L03AB03", None]),
+    ):
+        found = connection.execute(
+            f"select {field} from staged.{table} order by source_row"
+        ).fetchall()
+        assert [value for (value,) in found] == expected
