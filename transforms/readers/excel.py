@@ -5,6 +5,7 @@ the source's declared decimal mark, dates and times in ISO form, booleans as tru
 """
 
 import datetime
+import functools
 import io
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -38,6 +39,7 @@ __all__ = ["read"]
 
 ZIP = b"PK\x03\x04"
 OLD_EXCEL = b"\xd0\xcf\x11\xe0"
+KEPT_BYTES = 20 * 2**20
 DATES = {datetime.date, datetime.datetime}
 NUMBERS = {int, float}
 DATE_TEXT = re.compile(r"\s*\d{1,2}[./-]\d{1,2}[./-]\d{2,4}\s*")
@@ -63,9 +65,16 @@ def read(source: SourceLike, inbox: Path, connection: duckdb.DuckDBPyConnection)
 
 def _open(path: Path, name: str) -> tuple["CalamineWorkbook", list[str]]:
     """Return the workbook at `path` and notes on cells that hold an Excel error."""
+    data = content(path, name)
+    look = _look if len(data) <= KEPT_BYTES else _look.__wrapped__
+    return look(data, path, name)
+
+
+@functools.lru_cache(maxsize=1)
+def _look(data: bytes, path: Path, name: str) -> tuple["CalamineWorkbook", list[str]]:
+    """Check and open a workbook; the last one is kept, because its next sheet comes next."""
     from python_calamine import CalamineError, CalamineWorkbook, PasswordError
 
-    data = content(path, name)
     errors = _check(data, path, name)
     notes = [f"{name}: {errors} cells hold an Excel error; read as empty"] if errors else []
     try:
