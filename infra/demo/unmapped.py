@@ -236,12 +236,12 @@ def _truth(p: Patients) -> dict[str, Any]:
 
 
 def _printed(labs: Columns) -> Array:
-    """Return canonical values as the printed digits let them be known again."""
+    """Return canonical values, as exact as the printed digits let them be known again."""
     values = np.full(len(labs), np.nan)
     for analyte, (_, factor, digits) in LABS.items():
         rows = labs["analyte"] == analyte
         values[rows] = np.round(labs["value"][rows] * factor, digits) / factor
-    return np.array([f"{value:.3g}" for value in values], dtype=object)
+    return np.array([f"{value:.6g}" for value in values], dtype=object)
 
 
 def _rows(keep: Array, columns: Sequence[Array]) -> list[list[str]]:
