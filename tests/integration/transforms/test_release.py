@@ -4,19 +4,14 @@ import datetime
 import errno
 import json
 import os
-import random
-import signal
 import stat
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
-from tests.integration.transforms.conftest import LABS, PATIENTS
+from tests.integration.transforms.conftest import LABS
 from transforms.collect import collect
 from transforms.dictionary import DICTIONARY
 from transforms.dictionary.arrow import schema
@@ -193,61 +188,3 @@ def test_a_disk_that_cannot_be_written_leaves_the_release_before(
     assert current_release(site) == first
     verify(site)
     assert release(site) != first
-
-
-WORKER = """
-import datetime, sys
-from pathlib import Path
-from transforms.site import load_site
-from transforms.collect import collect
-from transforms.harmonize import harmonize
-from transforms.release import publish
-site = load_site(Path(sys.argv[1]))
-labs = site.inbox / "labs.csv"
-text = labs.read_text("utf-8")
-print("ready", flush=True)
-number = int(sys.argv[2])
-while True:
-    number += 1
-    labs.write_text(text + f"1001;04/04/2021;12,{number};;;\\n", "utf-8")
-    batch = collect(site, datetime.date(2026, 11, 22))
-    harmonize(site, batch.run_id)
-    print(publish(site, batch.run_id, {"outcome": "accepted"}, "0"), flush=True)
-"""
-
-
-def kill_while_publishing(site: Site, seconds: float, number: int) -> list[str]:
-    """Publish without end, kill -9 after `seconds`; return the releases that were acknowledged."""
-    labs = (site.inbox / "labs.csv").read_bytes()
-    worker = subprocess.Popen(
-        [sys.executable, "-c", WORKER, str(site.folder), str(number)],
-        stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": os.getcwd()},
-    )  # fmt: skip
-    with worker:
-        assert worker.stdout is not None
-        assert worker.stdout.readline() == "ready\n"
-        time.sleep(seconds)
-        worker.send_signal(signal.SIGKILL)
-        said = worker.stdout.read().split()
-    (site.inbox / "labs.csv").write_bytes(labs)
-    return said
-
-
-@pytest.mark.parametrize(
-    "kills", [8, pytest.param(300, marks=pytest.mark.audit)], ids=["few", "many"]
-)
-def test_kill_9_at_any_moment_leaves_the_last_good_release(centre: Centre, kills: int) -> None:
-    site = centre(patients=PATIENTS)
-    first = release(site)
-    chance = random.Random(7)
-    acknowledged = [first]
-    for number in range(kills):
-        acknowledged += kill_while_publishing(site, chance.uniform(0.2, 1.5), number * 100)
-        verify(site)
-        assert set(acknowledged) <= set(releases(site))
-        assert releases(site).index(str(current_release(site))) >= releases(site).index(
-            acknowledged[-1]
-        )
-    assert release(site) == first
-    assert not list((site.releases / ".staging").iterdir())
-    assert not list(site.folder.glob(".CURRENT*"))
