@@ -6,9 +6,12 @@ mapping. A centre that has other files too names the form in a row of its sheet 
 `ready = form`.
 """
 
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import duckdb
 
@@ -41,10 +44,13 @@ from transforms.mapping import (
 from transforms.sql import qualified
 
 
+if TYPE_CHECKING:
+    from transforms.readers import SourceTable
+
 __all__ = ["form_alone", "form_mapping"]
 
 FORMS = (".xlsx", ".xlsm", ".ods")
-ANY_FILE = "**/*"
+ANY_FILE, SCHEMA = "**/*", "source"
 # The apostrophe groups digits nowhere in the form: a comma is then always a decimal comma.
 GROUPING = "'"
 PUT_BACK = "put a deleted column back; it may stay empty"
@@ -85,13 +91,12 @@ def form_alone(mapping: Path, inbox: Path, dictionary: Dictionary = DICTIONARY) 
 
     if mapping.is_dir() and any(not path.name.startswith(".") for path in mapping.iterdir()):
         return None
-    forms = {path: _form(path, inbox) for path in inbox_files(inbox)}
-    if not any(forms.values()):
+    names = [path.relative_to(inbox).as_posix() for path in inbox_files(inbox)]
+    forms = _forms([name for name in names if name.lower().endswith(FORMS)], inbox)
+    if not forms:
         return None
     problems = [
-        problem
-        for path, form in forms.items()
-        for problem in _problems(path.relative_to(inbox).as_posix(), form, dictionary)
+        problem for name in names for problem in _problems(name, forms.get(name), dictionary)
     ]
     raise_all(SourceError, problems)
     return form_mapping(ANY_FILE, dictionary)
@@ -176,24 +181,37 @@ class _Form:
     sheets: tuple[str, ...]
 
 
-def _form(path: Path, inbox: Path) -> _Form | None:
-    """Return what a form says of itself; None when the file is no form of ours."""
-    from transforms.readers import SCHEMA, read  # their libraries are there at a site only
+def _forms(names: Sequence[str], inbox: Path) -> dict[str, _Form]:
+    """Return what those of the inbox's files that are forms say of themselves, by file name.
 
-    if path.suffix.lower() not in FORMS:
-        return None
-    name = path.relative_to(inbox).as_posix()
-    source = Source(ABOUT, "form", _literally(name), "excel", VERSION_COLUMN, sheet=ABOUT)
-    with duckdb.connect() as connection:
+    The files are read in the limited process, like all that comes from outside.
+    """
+    from transforms.readers.isolation import read_inbox  # its libraries are there at a site only
+
+    sources = {
+        f"form {number}": Source(
+            f"form {number}", "form", _literally(name), "excel", VERSION_COLUMN, sheet=ABOUT
+        )
+        for number, name in enumerate(names)
+    }
+    asked = [dataclasses.replace(source, optional=True) for source in sources.values()]
+    with TemporaryDirectory() as folder, duckdb.connect() as connection:
         try:
-            table = read(source, inbox, connection)
-        except SourceError:
-            return None
-        if VERSION_COLUMN not in table.columns:
-            return None
-        rows = connection.table(qualified(SCHEMA, ABOUT)).limit(1).fetchall()
-    version = str(rows[0][table.columns.index(VERSION_COLUMN)]) if rows else ""
-    return _Form(version, table.other_parts)
+            tables = read_inbox(asked, inbox, Path(folder), connection).tables if asked else ()
+        except SourceError:  # not one of them can be read: their readers will say why
+            return {}
+        return {
+            names[number]: _Form(_version(connection, table), table.other_parts)
+            for number, name in enumerate(sources)
+            for table in tables
+            if table.source == name and VERSION_COLUMN in table.columns
+        }
+
+
+def _version(connection: duckdb.DuckDBPyConnection, table: "SourceTable") -> str:
+    """Return the dictionary's version that a form was made for."""
+    rows = connection.table(qualified(SCHEMA, table.source)).limit(1).fetchall()
+    return str(rows[0][table.columns.index(VERSION_COLUMN)]) if rows else ""
 
 
 def _literally(name: str) -> str:
