@@ -61,6 +61,10 @@ FORMS = {
     "icd10_cause": "A41.9",
     "surgery_id": "surgery000000",
     "reoperation_of": "surgery000000",
+    "result": "negative",
+    "height_cm": 100.0,
+    "weight_kg": 16.0,
+    "bmi_kg_m2": 16.0,
 }
 
 
