@@ -2,7 +2,7 @@
 
 One insert per (table, source, bracket), composed from the mapping's conversions. A staged row has
 
-    row_id        keyed hash of table, person, source, file, sheet, row and bracket
+    row_id        keyed hash of table, source, file, sheet and bracket, and then the row
     person_id     pseudonym of the person
     person_local  the centre's own person id; written nowhere
     source_id, source_system, source_file, source_sheet, source_row, bracket
@@ -13,7 +13,7 @@ Rows that a recode sends elsewhere (`skip`) are counted and not staged. Where a 
 several rows of one source row, the second and later ones say so in `bracket` (`#2`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from collections.abc import Mapping as MappingType
 from dataclasses import dataclass
 
@@ -90,21 +90,40 @@ def stage(
     connection.execute(f"create schema if not exists {identifier(SCHEMA)}")
     skipped = {}
     for table in dictionary.tables.values():
-        _create(connection, table)
+        pieces = list(_pieces(table, mapping))
+        _create(connection, table, _made(pieces, mapping, dictionary))
         skipped[table.name] = sum(
-            _insert(connection, piece, mapping, dictionary) for piece in _pieces(table, mapping)
+            _insert(connection, piece, mapping, dictionary) for piece in pieces
         )
     return skipped
 
 
-def _create(connection: duckdb.DuckDBPyConnection, table: Table) -> None:
-    """Make the empty staging table with a column for all that any conversion may say."""
+def _made(pieces: Sequence[_Piece], mapping: Mapping, dictionary: Dictionary) -> frozenset[str]:
+    """Return the columns that the conversions of a table's pieces make."""
+    found = (
+        conversion
+        for piece in pieces
+        for conversion in convert_all(piece.rules, mapping, Parameters(), dictionary)
+    )
+    names = ((*one.raw, *one.read, f"{one.field}:problem") for one in found)
+    return frozenset(name for made in names for name in made)
+
+
+def _create(connection: duckdb.DuckDBPyConnection, table: Table, made: frozenset[str]) -> None:
+    """Make the empty staging table with a column for all that any conversion may say.
+
+    What none of this mapping's conversions says is a column without storage that is always NULL:
+    the database then need not look at it, and most columns are so.
+    """
     columns = dict(BASE)
     for field in table.fields:
         if field.name in BASE:
             continue
         columns[field.name] = SQL_TYPES[field.type]
-        columns.update({f"{field.name}:{name}": kind for name, kind in BESIDES.items()})
+        for name, kind in BESIDES.items():
+            besides = f"{field.name}:{name}"
+            never = "" if besides in made or not made else f" generated always as (null::{kind})"
+            columns[besides] = kind + never
     listed = ", ".join(f"{identifier(name)} {kind}" for name, kind in columns.items())
     connection.execute(f"create or replace table {qualified(SCHEMA, table.name)} ({listed})")
 
@@ -137,15 +156,37 @@ def _insert(
     query = _query(piece, conversions, mapping, parameters)
     connection.execute(f"create or replace temp table piece as {query}", parameters)
     connection.execute(
-        f"insert into {qualified(SCHEMA, piece.table.name)} by name "
-        "select *, pseudonym('P', person_local) as person_id, "
-        "pseudonym('R', concat_ws('\x1f', $1, coalesce(person_local, ''), source_id, "
-        "source_file, coalesce(source_sheet, ''), source_row, coalesce(bracket, ''))) as row_id "
-        "from (select * exclude (skipped) from piece where not skipped)",
-        [piece.table.name],
+        INSERT.format(staged=qualified(SCHEMA, piece.table.name)), [piece.table.name]
     )
     ((count,),) = connection.execute("select count(*) from piece where skipped").fetchall()
     return int(count)
+
+
+# Persons and places are far fewer than rows, so that hashing costs nothing by row.
+INSERT = """
+    insert into {staged} by name
+    with persons as (
+        select person_local, pseudonym('P', person_local) as person_id
+        from (select distinct person_local from piece where not skipped)
+    ),
+    places as (
+        select source_id, source_file, source_sheet, bracket, substr(pseudonym('R', concat_ws(
+            '\x1f', $1, source_id, source_file, coalesce(source_sheet, ''), coalesce(bracket, '')
+        )), 1, 15) as place
+        from (
+            select distinct source_id, source_file, source_sheet, bracket
+            from piece where not skipped
+        )
+    )
+    select piece.* exclude (skipped), person_id, place || format('{{:010x}}', source_row) as row_id
+    from piece
+    left join persons using (person_local)
+    join places on places.source_id = piece.source_id
+        and places.source_file = piece.source_file
+        and places.source_sheet is not distinct from piece.source_sheet
+        and places.bracket is not distinct from piece.bracket
+    where not skipped
+"""
 
 
 def _query(
