@@ -1,6 +1,7 @@
 """A small centre with CSV files of its own making: three patients, and what a test changes."""
 
-from collections.abc import Callable, Mapping
+import shutil
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import pytest
@@ -107,3 +108,36 @@ def write(folder: Path, files: Mapping[str, str], changes: Mapping[str, str]) ->
     """Write CSV files, each as given in `changes` or else in `files`."""
     for name, text in files.items():
         (folder / f"{name}.csv").write_text(changes.get(name, text), encoding="utf-8")
+
+
+EMPTY = {
+    "fields": "table,field,source,column,rule,arg,unit,status,comment\n",
+    "values": "table,field,source,source_value,target_code,status\n",
+    "ignore": "source,column,reason\n",
+}
+READY = (
+    "source,ready,file,system,format,sheet,header_row,encoding,delimiter,decimal,date_order,"
+    "missing,id_column\n{name},{name},{file},,,,,,,,,,\n"
+)
+
+
+@pytest.fixture
+def ready_centre(tmp_path: Path) -> Callable[..., Site]:
+    """Return a function that makes a centre with copies of `files` and a ready mapping alone.
+
+    `rows` are the centre's own rows of the sheet fields, as lines of CSV.
+    """
+
+    def make(name: str, files: Iterable[Path], *rows: str, file: str = "*", **texts: str) -> Site:
+        site = create_site(
+            tmp_path / name.replace("_", "-"), site_id="lyon", name="Lyon", country="FR",
+            language="fr",
+        )  # fmt: skip
+        for path in files:
+            shutil.copyfile(path, site.inbox / path.name)
+        own = "".join(f"{row}\n" for row in rows)
+        sheets = {**EMPTY, "sources": READY.format(name=name, file=file), **texts}
+        write(site.mapping, {**sheets, "fields": EMPTY["fields"] + own}, texts)
+        return site
+
+    return make
