@@ -319,7 +319,10 @@ def _places(name: str | None, found: tuple[Change, ...]) -> dict[Change, tuple[s
     from transforms.mapping import parse_mapping
     from transforms.touched import touched
 
-    mapping = parse_mapping(find_site(name).mapping)
+    folder = find_site(name).mapping
+    if not any(folder.glob("*.*")):  # a centre that has only forms
+        return dict.fromkeys(found, ())
+    mapping = parse_mapping(folder)
     return {change: touched(change, mapping) for change in found}
 
 
