@@ -27,14 +27,18 @@ def derive(connection: duckdb.DuckDBPyConnection, dictionary: Dictionary = DICTI
     """Fill derived fields of all staged tables in place.
 
     Needs `codelist.*` (see `transforms.codelists`) and leaves the relation
-    `births(person_id, birth_date)`: one row per person, the first that has a birth date.
+    `births(person_id, birth_date)`: one row per person, the first that is in order.
     """
     _persons(connection)
     connection.execute("""
         create or replace temp table births as
         select person_id, birth_date from staged.person where birth_date is not null
         qualify row_number() over (
-            partition by person_id order by source_file, source_sheet, source_row
+            -- an entry that will be rejected must not give its birth date to all others
+            partition by person_id order by
+                birth_date >= date '1900-01-01' and sex_at_birth is not null
+                and coalesce(first_contact_date >= birth_date, true) desc,
+                source_file, source_sheet, source_row
         ) = 1
     """)
     for table in dictionary.tables.values():

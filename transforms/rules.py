@@ -18,6 +18,7 @@ from typing import Literal
 import duckdb
 import pyarrow as pa
 
+from transforms.dates import ends
 from transforms.dictionary import DICTIONARY, Dictionary, Table
 from transforms.identifiers import KNOWN, anything_sql, words_sql
 from transforms.sql import identifier
@@ -129,7 +130,7 @@ def _relations(
     """Make the views that rules speak of besides tables; `rules.toml` says what is in them."""
     for name, end in (("earliest_day", "earliest"), ("latest_day", "latest")):
         connection.execute(
-            f"create or replace temp macro {name}(day, known) as {_ends('day', 'known')[end]}"
+            f"create or replace temp macro {name}(day, known) as {ends('day', 'known')[end]}"
         )
     _load_loinc(connection, dictionary)
     connection.execute(f"create temp table if not exists {KNOWN} (person_id varchar, word varchar)")
@@ -164,21 +165,8 @@ def _relations(
 
 def _span(field: str) -> str:
     """Return `earliest` and `latest`: the days that a date of lesser precision may mean."""
-    ends = _ends(identifier(field), column(field, "precision"))
-    return ", ".join(f"{sql} as {end}" for end, sql in ends.items())
-
-
-def _ends(date: str, precision: str) -> dict[str, str]:
-    """Return the expressions of the first and the last day that a date may mean."""
-    new_year = f"(date_trunc('year', {date}) + interval 1 year)::date"
-    return {
-        "earliest": f"case {precision} when 'year' then date_trunc('year', {date})::date "
-        f"when 'month' then date_trunc('month', {date})::date "
-        f"when 'age_only' then {date} - 366 else {date} end",
-        "latest": f"case {precision} when 'year' then {new_year} - 1 "
-        f"when 'month' then last_day({date}) "
-        f"when 'age_only' then {date} + 366 else {date} end",
-    }
+    span = ends(identifier(field), column(field, "precision"))
+    return ", ".join(f"{sql} as {end}" for end, sql in span.items())
 
 
 def _load_loinc(connection: duckdb.DuckDBPyConnection, dictionary: Dictionary) -> None:

@@ -168,8 +168,11 @@ def test_a_field_may_be_required_in_some_rows() -> None:
         rule("death_followup.vital_status", "copy", "status"),
         rule("death_followup.death_date", "date", "died", required_if="vital_status=dead"),
     ]
-    rows = [{"id": "1", "status": "dead", "died": None}, {"id": "2", "status": "alive", "died": None},
-            {"id": "3", "status": "dead", "died": "2020-01-01"}]  # fmt: skip
+    rows = [
+        {"id": "1", "status": "dead", "died": None},
+        {"id": "2", "status": "alive", "died": None},
+        {"id": "3", "status": "dead", "died": "2020-01-01"},
+    ]
     connection = judged(rules, {"death_followup": rows})
     assert connection.execute(
         "select source_row, field, rule, severity from violations "
