@@ -31,14 +31,17 @@ from typing import Any
 import duckdb
 
 from transforms.codelists import load_codelists
-from transforms.collect import Batch, inbox_files, inputs, load_batch
+from transforms.collect import Batch, code_version, inbox_files, load_batch
 from transforms.derive import derive
 from transforms.dictionary import DICTIONARY, Table
 from transforms.errors import MappingError, SourceError, raise_all
+from transforms.fingerprints import fingerprints
+from transforms.identifiers import load_known
 from transforms.intake import scratch, take_in
 from transforms.limits import check_limits
 from transforms.mapping import Mapping
 from transforms.mapping_check import load_mapping
+from transforms.merge import merge_sources
 from transforms.outcome import DONE, Harmonized, write_outcome
 from transforms.pseudonyms import install, site_key
 from transforms.rules import apply_rules
@@ -90,9 +93,9 @@ def judged(site: Site, batch: Batch | None, mapping: Mapping) -> Iterator[Judged
     """
     with scratch(site) as folder, _database(site, folder) as connection:
         taken = take_in(connection, site, mapping, folder, dry=batch is None)
-        mapping, counts = taken.mapping, taken.counts
         if batch is not None:
-            _unchanged(site, batch)
+            _unchanged(site, batch, mapping)
+        mapping, counts = taken.mapping, taken.counts
         install(connection, site_key(site.keys))
         counts["skipped"] = stage(connection, mapping)
         counts["excluded_withdrawn"] = _leave_out(connection, tombstones(site))
@@ -120,11 +123,11 @@ def _database(site: Site, folder: Path) -> duckdb.DuckDBPyConnection:
     )
 
 
-def _unchanged(site: Site, batch: Batch) -> None:
+def _unchanged(site: Site, batch: Batch, mapping: Mapping) -> None:
     """Refuse a run whose files, mapping or code are no longer those that were collected."""
-    now = inputs(site)
-    was = (list(batch.files), batch.mapping_sha256, batch.code_version)
-    is_now = ([content for _, content in now["files"]], now["mapping_sha256"], now["code_version"])
+    files = tuple(content for _, content in fingerprints(site.inbox, site.work))
+    was = (batch.files, batch.mapping_sha256, batch.code_version)
+    is_now = (files, mapping.digest, code_version())
     if was != is_now:
         raise SourceError(
             f"{batch.run_id}: the inbox or the mapping changed since this run was collected; "
@@ -153,12 +156,14 @@ def _judge(
     if not dry:
         unknown = unmapped_values(connection, mapping)
         raise_all(MappingError, [one.message for one in unknown])
+    merged = merge_sources(connection, mapping)
     derive(connection)
     check_limits(connection, mapping)
     for table in DICTIONARY.tables.values():
         _settle(connection, table)
+    load_known(connection, mapping)
     apply_rules(connection)
-    return excluded
+    return excluded | merged
 
 
 def _leave_out(connection: duckdb.DuckDBPyConnection, withdrawn: frozenset[str]) -> int:
