@@ -32,6 +32,7 @@ __all__ = [
     "FieldCount",
     "Fired",
     "NotHeld",
+    "RefusedFile",
     "SourceCount",
     "TableCount",
     "UnitCount",
