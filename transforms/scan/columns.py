@@ -19,7 +19,7 @@ from transforms.units import SPELLINGS, YEARS, analyte_factors
 from transforms.units import normal as unit_key
 
 
-__all__ = ["scan_column", "unit_in"]
+__all__ = ["UNITS", "scan_column", "unit_in"]
 
 BLANKS = " \t\r\n\u00a0\u2007\u202f\ufeff"
 MOST = 0.8  # of the texts that are not tokens for "no value"

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from transforms.lexicon import LEXICON, value_key
-from transforms.units import SPELLINGS, normal
+from transforms.scan.columns import UNITS
+from transforms.units import normal
 
 
 __all__ = ["Layout", "find_layout", "is_data"]
@@ -102,7 +103,7 @@ def _notes(rows: Rows, header_row: int, header: Sequence[str], groups: Sequence[
 def _are_units(row: Sequence[str]) -> bool:
     """Tell whether most cells of a row are units."""
     filled = [cell for cell in row if cell]
-    units = [cell for cell in filled if normal(cell.strip("()[]")) in SPELLINGS]
+    units = [cell for cell in filled if normal(cell.strip("()[]")) in UNITS]
     return len(units) >= 2 and len(units) >= UNIT_SHARE * len(filled)
 
 
