@@ -13,6 +13,7 @@ import pyarrow as pa
 from transforms.dictionary import DICTIONARY, Dictionary, Field, Table
 from transforms.sql import identifier, qualified
 from transforms.staging import SCHEMA, column
+from transforms.units import PERCENT
 
 
 __all__ = ["derive"]
@@ -125,7 +126,40 @@ def _laboratory(connection: duckdb.DuckDBPyConnection, dictionary: Dictionary) -
             unit_ucum = marmor_units.unit,
             value_source_unit = coalesce(value_source_unit, "value:unit"),
             value_comparator = coalesce(value_comparator, "value:comparator"),
+            value_source = coalesce(value_source, "value:number"),
             unit_status = case when "value:factor" <> 1 then 'converted' else 'declared' end
         from marmor_units where marmor_units.analyte = staged.analyte
     """)
     connection.unregister("marmor_units")
+    if connection.execute(SHARES, [PERCENT]).fetchall():
+        connection.execute(NEUTROPHILS, [PERCENT])
+
+
+SHARES = (
+    "select 1 from staged.lab_measurement "
+    """where analyte = 'neutrophils' and "value:unit" = $1 limit 1"""
+)
+# In percent they are a count where the leukocytes of the same sample are known, and once only.
+NEUTROPHILS = """
+    with counted as (
+        select person_id, sample_date, source_file, source_row, any_value(value) as leukocytes
+        from staged.lab_measurement
+        where analyte = 'leukocytes' and value is not null
+            and coalesce("value:comparator", '=') = '='
+        group by all having count(distinct value) = 1
+    ),
+    share as (
+        select row_id, "value:number" * leukocytes / 100 as value
+        from staged.lab_measurement as staged join counted
+            on counted.person_id = staged.person_id and (
+                counted.sample_date = staged.sample_date
+                or counted.source_file = staged.source_file
+                and counted.source_row = staged.source_row)
+        where analyte = 'neutrophils' and "value:unit" = $1 and "value:number" between 0 and 100
+        qualify count(distinct leukocytes) over (partition by row_id) = 1
+    )
+    update staged.lab_measurement as staged
+    set value = share.value, unit_status = 'converted', "value:problem" = null,
+        "value:factor" = null
+    from share where share.row_id = staged.row_id
+"""

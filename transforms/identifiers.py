@@ -241,7 +241,11 @@ def load_known(connection: duckdb.DuckDBPyConnection, mapping: Mapping) -> None:
             for ignore in mapping.ignores
             if ignore.source == source.source and ignore.reason == "identifier"
         ]
+        described = connection.execute(f"describe {qualified('source', source.source)}")
+        there = {name for name, *_ in described.fetchall()}
         for name in dict.fromkeys([*source.id_columns, *hidden]):
+            if name not in there:
+                continue  # a reader drops what a data dictionary calls an identifier
             parameters = Parameters()
             local = person_sql(source, parameters)
             connection.execute(

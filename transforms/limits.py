@@ -13,7 +13,10 @@ Every finding goes to `violations(table_name, row_id, field, rule, severity, rem
     pattern            hard   a mandatory text has not the form that it must have (else unreadable)
     range              hard   beyond what the field or the analyte can be
     R80                hard   … besides, another unit of the analyte would make it usual
-                       soft   within limits, but another unit would suit better; kept as declared
+                       soft   within limits, but another unit would suit better; kept as declared.
+                              Or impossible as declared and usual in one other unit alone, of an
+                              analyte whose units cannot be mixed up (`units.READ_AS_MEANT`): read
+                              in that unit, unit_status converted, the number kept in value_source
     soft_range         soft   unusual; kept
     partial_date       info   day, or day and month, of a date are not known
     closed_form        info   a checkbox is empty in a form that was never filled in: unknown
@@ -33,7 +36,7 @@ from transforms.mapping_check import made_here
 from transforms.rule_checks import filled
 from transforms.sql import identifier, qualified
 from transforms.staging import SCHEMA, column
-from transforms.units import WINDOWS, holds_analytes, normal_sql
+from transforms.units import READ_AS_MEANT, WINDOWS, holds_analytes, normal_sql
 
 
 __all__ = ["PROBLEMS", "check_limits"]
@@ -240,15 +243,13 @@ def _check_analytes(connection: duckdb.DuckDBPyConnection, dictionary: Dictionar
     _register_analytes(connection, dictionary)
     for table in tables:
         staged = qualified(SCHEMA, table.name)
-        query = ANALYTES.format(staged=staged, declared=normal_sql("staged.value_source_unit"))
+        query = JUDGED.format(staged=staged, declared=normal_sql("staged.value_source_unit"))
+        connection.execute(f"create or replace temp table judged_value as {query}")
+        connection.execute(f"insert into violations select $1, * from ({FOUND})", [table.name])
         connection.execute(
-            f"insert into violations select $1, * from ({query})",
-            [table.name],
-        )
-        connection.execute(
-            f"update {staged} set unit_status = 'suspect' where row_id in "
-            "(select row_id from violations where table_name = $1 and rule = 'R80')",
-            [table.name],
+            f"update {staged} as staged set unit_status = case when readable then 'converted' "
+            "else 'suspect' end, value = case when readable then number * meant else value end "
+            "from judged_value where judged_value.row_id = staged.row_id and looks_like is not null"
         )
 
 
@@ -283,6 +284,7 @@ def _register_analytes(connection: duckdb.DuckDBPyConnection, dictionary: Dictio
     named = {
         "analyte_limits": pa.table(limits),
         "other_units": _columns(("analyte", "position", "unit", "factor"), others),
+        "read_as_meant": _columns(("analyte",), [(code,) for code in READ_AS_MEANT]),
         "unit_windows": _columns(
             ("analyte", "declared", "low", "high", "looks_like", "of_batch"), windows
         ),
@@ -298,7 +300,7 @@ def _columns(names: tuple[str, ...], rows: Sequence[tuple[object, ...]]) -> pa.T
     return pa.table({name: [row[i] for row in rows] for i, name in enumerate(names)})
 
 
-ANALYTES = """
+JUDGED = """
     with valued as (
         select staged.row_id, staged.value, staged."value:number" as number,
             staged."value:factor" as factor, {declared} as declared, source_id, analyte_limits.*
@@ -311,7 +313,9 @@ ANALYTES = """
         group by all having count(*) >= 10
     ),
     looks as (  -- the first unit of the analyte in which the number would be usual
-        select valued.row_id, arg_min(other_units.unit, other_units.position) as unit
+        select valued.row_id, arg_min(other_units.unit, other_units.position) as unit,
+            arg_min(other_units.factor, other_units.position) as meant,
+            count(distinct other_units.factor) as ways
         from valued join other_units using (analyte)
         where other_units.factor <> valued.factor
             and (value < soft_low or value > soft_high)
@@ -319,9 +323,10 @@ ANALYTES = """
         group by valued.row_id
     ),
     judged as (
-        select valued.*, coalesce(looks.unit, unit_windows.looks_like) as looks_like,
+        select valued.*, coalesce(looks.unit, unit_windows.looks_like) as looks_like, meant,
             value < hard_low or value > hard_high as impossible,
             coalesce(value < soft_low or value > soft_high, false) as is_unusual,
+            coalesce(ways = 1, false) as one_way,
             unit_windows.looks_like is not null as in_window
         from valued
         left join looks using (row_id)
@@ -334,12 +339,21 @@ ANALYTES = """
                     and batch.declared = valued.declared
                     and middle between unit_windows.low and unit_windows.high))
     )
-    select row_id, 'value', 'range', 'hard', expected from judged where impossible
+    select row_id, number, meant, impossible, is_unusual, expected, unusual, looks_like,
+        impossible and one_way and analyte in (select analyte from read_as_meant) as readable
+    from judged where impossible or is_unusual or in_window
+"""
+FOUND = """
+    select row_id, 'value', 'range', 'hard', expected
+    from judged_value where impossible and not readable
     union all
-    select row_id, 'value', 'R80', case when impossible then 'hard' else 'soft' end,
-        'looks like ' || looks_like || '; check the unit at the source, declare it in the mapping'
-    from judged where looks_like is not null and (impossible or is_unusual or in_window)
+    select row_id, 'value', 'R80',
+        case when impossible and not readable then 'hard' else 'soft' end,
+        'looks like ' || looks_like || case when readable
+        then '; read so, because it is impossible as declared; declare it in the mapping'
+        else '; check the unit at the source, declare it in the mapping' end
+    from judged_value where looks_like is not null
     union all
     select row_id, 'value', 'soft_range', 'soft', unusual
-    from judged where is_unusual and not impossible and looks_like is null
+    from judged_value where is_unusual and not impossible and looks_like is null
 """

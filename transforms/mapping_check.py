@@ -39,7 +39,14 @@ from transforms.rule_checks import (
     filled,
 )
 from transforms.spelling import EPOCHS
-from transforms.units import AGE_DURATION, analyte_factors, field_factors, holds_analytes, normal
+from transforms.units import (
+    AGE_DURATION,
+    PERCENT,
+    analyte_factors,
+    field_factors,
+    holds_analytes,
+    normal,
+)
 
 
 __all__ = [
@@ -388,6 +395,7 @@ def _check_number(rule: FieldRule, table: Table, dictionary: Dictionary) -> Iter
     if holds_analytes(table, field):
         if rule.bracket is not None and rule.bracket in dictionary.analytes:
             known = set(analyte_factors(dictionary.analytes[rule.bracket]))
+            known |= {PERCENT} if rule.bracket == "neutrophils" else set()
         else:
             known = {
                 unit

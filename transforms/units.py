@@ -3,7 +3,8 @@
 The factor of a laboratory value depends on the analyte and stands in the dictionary
 (`DICTIONARY.analytes`); the factors of other fields (ages, bone density) stand here. A unit is
 never guessed: a spelling that is not known is refused, a value that looks like another unit is
-flagged or rejected by rule R80 (`transforms.limits`), never converted in silence.
+flagged or rejected by rule R80 (`transforms.limits`), never converted in silence. Vitamin D is
+converted with the molar mass of D3; of D2 it would be 3 % less, which no source declares.
 """
 
 import unicodedata
@@ -15,6 +16,8 @@ from transforms.dictionary import Analyte, Field, Table
 
 __all__ = [
     "AGE_DURATION",
+    "PERCENT",
+    "READ_AS_MEANT",
     "WINDOWS",
     "Window",
     "analyte_factors",
@@ -129,3 +132,8 @@ WINDOWS: Mapping[str, tuple[Window, ...]] = {
     "leukocytes": (),
     "pth": (Window("pmol/l", 15.0, 300.0, "pg/mL"),),
 }
+# Analytes of which a number that is impossible as declared is read in the one unit that makes it
+# usual: their units lie a factor of ten or more apart. Never vitamin D, never PTH.
+READ_AS_MEANT = ("hemoglobin", "calcium", "creatinine", "platelets")
+# Neutrophils in percent of the leukocytes: converted where both were counted in the same sample.
+PERCENT = "%"

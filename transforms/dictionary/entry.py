@@ -12,7 +12,9 @@ from transforms.dictionary.model import CodeList, Dictionary, Field, Table
 __all__ = ["FROM_VALUE", "choices", "entered", "made_here", "measures_analytes", "units"]
 
 # Filled by harmonization from the value itself, unless a rule says otherwise.
-FROM_VALUE = ("unit_ucum", "value_source_unit", "unit_status", "value_comparator")
+FROM_VALUE = (
+    "unit_ucum", "value_source", "value_source_unit", "unit_status", "value_comparator",
+)  # fmt: skip
 
 
 def made_here(table: Table, field: Field) -> bool:

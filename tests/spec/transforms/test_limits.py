@@ -8,11 +8,13 @@ import pytest
 
 from transforms.codelists import load_codelists
 from transforms.derive import derive
+from transforms.dictionary import DICTIONARY
 from transforms.limits import check_limits
 from transforms.mapping import FieldRule, Mapping, Source, ValueRule
 from transforms.pseudonyms import install
 from transforms.sql import identifier
 from transforms.staging import stage
+from transforms.units import analyte_factors, normal
 
 
 def rule(target: str, kind: str, column: str = "", **more: str) -> FieldRule:
@@ -58,21 +60,25 @@ def judged(
 LABS = [
     # analyte, unit, value: what is found, and the unit that it looks like
     ("hemoglobin", "g/dL", "12.5", set(), ""),
-    ("hemoglobin", "g/dL", "125", {"range hard", "R80 hard"}, "g/L"),
+    ("hemoglobin", "g/dL", "125", {"R80 soft"}, "g/L"),
     ("hemoglobin", "g/dL", "6.5", {"R80 soft"}, "mmol/L"),
     ("hemoglobin", "g/L", "12.5", {"R80 soft"}, "g/dL"),
     ("hemoglobin", "mmol/L", "12.5", {"R80 soft"}, "g/dL"),
     ("calcium", "mmol/L", "2.4", set(), ""),
-    ("calcium", "mmol/L", "9.6", {"range hard", "R80 hard"}, "mg/dL"),
-    ("calcium", "mmol/L", "96", {"range hard", "R80 hard"}, "mg/L"),
-    ("calcium", "mg/dL", "96", {"range hard", "R80 hard"}, "mg/L"),
-    ("calcium", "mg/L", "9.6", {"range hard", "R80 hard"}, "mg/dL"),
+    ("calcium", "mmol/L", "9.6", {"R80 soft"}, "mg/dL"),
+    ("calcium", "mmol/L", "96", {"R80 soft"}, "mg/L"),
+    ("calcium", "mg/dL", "96", {"R80 soft"}, "mg/L"),
+    ("calcium", "mg/L", "9.6", {"R80 soft"}, "mg/dL"),
     ("calcium", "mg/dL", "2.4", {"R80 soft"}, "mmol/L"),
     ("calcium", "mmol/L", "3.1", {"soft_range soft"}, ""),
-    ("platelets", "10*9/L", "250000", {"range hard", "R80 hard"}, "/uL"),
+    ("platelets", "10*9/L", "250000", {"R80 soft"}, "/uL"),
     ("platelets", "/µL", "250000", set(), ""),
     ("platelets", "/µL", "250", {"R80 soft"}, "10*9/L"),
-    ("creatinine", "umol/L", "0.9", {"range hard", "R80 hard"}, "mg/dL"),
+    ("creatinine", "umol/L", "0.9", {"R80 soft"}, "mg/dL"),
+    # 2 umol/L may be 2 mg/dL (177) or 2 mg/L (17.7), both usual: not read as either
+    ("creatinine", "umol/L", "2", {"range hard", "R80 hard"}, "mg/dL"),
+    ("hemoglobin", "g/dL", "950", {"range hard"}, ""),
+    ("pth", "pmol/L", "450", {"range hard"}, ""),
     ("pth", "pmol/L", "6", set(), ""),
     ("pth", "pmol/L", "57", {"R80 soft"}, "pg/mL"),
     ("pth", "pmol/L", "20", {"R80 soft"}, "pg/mL"),
@@ -81,6 +87,19 @@ LABS = [
     ("vitamin_d_25oh", "nmol/L", "12", {"soft_range soft"}, ""),
     ("vitamin_d_25oh", "nmol/L", "1", {"range hard"}, ""),
 ]
+
+
+# What is impossible as declared and usual in one other unit: its value in the canonical unit.
+USUAL = {"hemoglobin": 125.0, "calcium": 2.395325, "platelets": 250.0, "creatinine": 79.56153}
+MEANT = {
+    nr: USUAL[row[0]]
+    for nr, row in enumerate(LABS)
+    if row[:3] in (
+        ("hemoglobin", "g/dL", "125"), ("calcium", "mmol/L", "9.6"), ("calcium", "mmol/L", "96"),
+        ("calcium", "mg/dL", "96"), ("calcium", "mg/L", "9.6"),
+        ("platelets", "10*9/L", "250000"), ("creatinine", "umol/L", "0.9"),
+    )
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +127,14 @@ def test_laboratory_values(labs: duckdb.DuckDBPyConnection, nr: int) -> None:
     ((status,),) = labs.execute(
         "select unit_status from staged.lab_measurement where source_row = $1", [nr]
     ).fetchall()
-    assert (status == "suspect") == bool(looks_like)
+    read_as_meant = looks_like and expected == {"R80 soft"} and nr in MEANT
+    assert (status == "suspect") == bool(looks_like and not read_as_meant)
+    if read_as_meant:
+        ((value, written),) = labs.execute(
+            "select value, value_source from staged.lab_measurement where source_row = $1", [nr]
+        ).fetchall()
+        assert (status, written) == ("converted", float(LABS[nr][2]))
+        assert value == pytest.approx(MEANT[nr], rel=1e-5)
     hints = [remedy for said, remedy in found if said.startswith("R80")]
     assert [hint.startswith(f"looks like {looks_like};") for hint in hints] == [True] * len(hints)
 
@@ -277,3 +303,77 @@ def test_precision_and_numbers_follow_from_their_fields() -> None:
             f"select {field} from staged.{table} order by source_row"
         ).fetchall()
         assert [value for (value,) in found] == expected
+
+
+@pytest.mark.parametrize(
+    ("leukocytes", "share", "expected"),
+    [
+        ("8.0", "60", (4.8, "converted", None)),
+        (None, "60", (None, "declared", "unknown_unit")),  # a share of nothing that is known
+        ("8.0", "160", (None, "declared", "unknown_unit")),
+    ],
+)
+def test_neutrophils_in_percent_need_the_leukocytes_of_the_sample(
+    leukocytes: str | None, share: str, expected: tuple[float | None, str, str | None]
+) -> None:
+    rules = [
+        rule("lab_measurement.sample_date", "date", "on"),
+        rule("lab_measurement.value[leukocytes]", "number", "WBC", unit="10*9/L"),
+        rule("lab_measurement.value[neutrophils]", "number", "Neutro", unit="%"),
+    ]
+    rows = [{"id": "1", "on": "2020-01-01", "WBC": leukocytes, "Neutro": share}]
+    connection = judged(rules, {"lab_measurement": rows})
+    assert connection.execute(
+        'select value, unit_status, "value:problem" from staged.lab_measurement '
+        "where analyte = 'neutrophils'"
+    ).fetchall() == [expected]
+
+
+# Molar masses (data reference, T8), from which each factor follows: x mg/dL are 10 x / M mmol/L.
+MOLAR = [
+    ("calcium", "mg/dL", 10 / 40.078), ("calcium", "mg/L", 1 / 40.078),
+    ("calcium_ionized", "mg/dL", 10 / 40.078),
+    ("phosphate", "mg/dL", 10 / 30.973762), ("phosphate", "mg{PO4}/dL", 10 / 94.971),
+    ("magnesium", "mg/dL", 10 / 24.305), ("creatinine", "mg/dL", 10_000 / 113.12),
+    ("creatinine", "mg/L", 1000 / 113.12), ("pth", "pg/mL", 1000 / 9424.7),
+    ("vitamin_d_25oh", "ng/mL", 1000 / 400.64), ("vitamin_d_125oh2", "pg/mL", 1000 / 416.64),
+    ("hemoglobin", "mmol/L", 64_458 / 4 / 1000), ("hemoglobin", "g/dL", 10),
+    ("calcium", "meq/L", 1 / 2), ("magnesium", "meq/L", 1 / 2), ("bicarbonate", "meq/L", 1),
+    ("potassium", "meq/L", 1), ("chloride", "meq/L", 1), ("igg", "mg/dL", 0.01),
+    ("ctx", "ng/mL", 1000), ("ctx", "ug/L", 1000), ("p1np", "ng/mL", 1),
+    ("osteocalcin", "ng/mL", 1), ("bone_alp", "ng/mL", 1), ("calcium_ionized", "meq/L", 1 / 2),
+    # a katal is a mole a second, a unit a micromole a minute: 1 ukat = 60 U
+    *((name, "ukat/L", 60) for name in ("alp", "ck", "ck_bb", "ldh", "ast", "alt", "trap5b")),
+    *((name, unit, factor) for name in ("platelets", "leukocytes", "neutrophils")
+      for unit, factor in (("/uL", 0.001), ("10*3/uL", 1), ("G/L", 1), ("/nL", 1))),
+    *(("platelets", unit, 1) for unit in ("Gpt/l", "Tsd/µl", "miles/µL", "10³/mmc")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("analyte", "unit", "factor"), MOLAR)
+def test_every_factor_follows_from_the_molar_mass(analyte: str, unit: str, factor: float) -> None:
+    found = analyte_factors(DICTIONARY.analytes[analyte])[normal(unit)]
+    assert found == pytest.approx(factor, rel=3e-6)
+
+
+def test_every_factor_of_every_analyte_is_in_that_table() -> None:
+    shown = {(analyte, normal(unit)) for analyte, unit, _ in MOLAR}
+    declared = {
+        (analyte.code, normal(unit))
+        for analyte in DICTIONARY.analytes.values()
+        for unit, factor in analyte.factors.items()
+        if factor != 1 and unit != analyte.unit
+    }
+    # ng/L is pg/mL, ug/L is ng/mL, g/100mL is g/dL, mg/L is a tenth of mg/dL
+    other_names = {("phosphate", "mg/l"), ("vitamin_d_25oh", "ug/l"), ("pth", "ng/l"),
+                   ("vitamin_d_125oh2", "ng/l"), ("hemoglobin", "g/100ml")}  # fmt: skip
+    assert declared - shown == other_names
+
+
+@pytest.mark.parametrize(
+    ("analyte", "unit"),
+    [("ctx", "pmol/L"), ("bone_alp", "U/L"), ("vitamin_d_25oh", "mg/dL"), ("ck_bb", "%"),
+     ("neutrophils", "%")],
+)  # fmt: skip
+def test_what_cannot_be_converted_has_no_factor(analyte: str, unit: str) -> None:
+    assert normal(unit) not in analyte_factors(DICTIONARY.analytes[analyte])
