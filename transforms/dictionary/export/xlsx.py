@@ -9,34 +9,40 @@ a date, a number or a formula behind a person's back.
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from transforms.dictionary.entry import choices, entered, measures_analytes, units
+from transforms.dictionary.entry import measures_analytes
 from transforms.dictionary.export.form_layout import (
     ABOUT,
-    CODES,
     FIRST_ROW,
     HEADER_ROW,
     LISTS,
-    START,
-    VERSION_COLUMN,
     FormColumn,
     between,
     form_columns,
     form_tables,
+)
+from transforms.dictionary.export.form_sheets import (
+    DARK,
+    MANDATORY,
+    PLAIN,
+    WANTED,
+    fit_on_paper,
+    write_codes,
+    write_lists,
+    write_start,
+    write_text,
 )
 from transforms.dictionary.model import Dictionary, Field, Table
 
 
 if TYPE_CHECKING:
     from openpyxl import Workbook
-    from openpyxl.cell import Cell
     from openpyxl.worksheet.worksheet import Worksheet
 
 __all__ = ["workbook"]
 
 LAST_ROW = 20_003
-YES_NO = ("yes", "no")
 TEXT = "@"
-MANDATORY, WANTED, PLAIN, DARK, PALE = "FFD9B8", "DCE8F2", "F2F2F2", "1F3A4D", "7F7F7F"
+PALE = "7F7F7F"
 
 
 def workbook(dictionary: Dictionary) -> "Workbook":
@@ -44,11 +50,11 @@ def workbook(dictionary: Dictionary) -> "Workbook":
     from openpyxl import Workbook  # only at a site
 
     book = Workbook()
-    _start(book.active, dictionary)
-    lists = _lists(book, dictionary)
+    write_start(book.active, dictionary)
+    lists = write_lists(book, dictionary)
     for table in form_tables(dictionary):
-        _table_sheet(book, table, dictionary, lists)
-    _codes(book, dictionary)
+        _table_sheet(book, table, lists)
+    write_codes(book, dictionary)
     for name in (LISTS, ABOUT):
         book.move_sheet(name, len(book.sheetnames))
     book.properties.title = f"Marmor form, data dictionary {dictionary.version}"
@@ -56,133 +62,13 @@ def workbook(dictionary: Dictionary) -> "Workbook":
     return book
 
 
-def _start(sheet: "Worksheet", dictionary: Dictionary) -> None:
-    """Write the first sheet: what to do, in plain words, and what each sheet is for."""
-    from openpyxl.styles import Alignment, Font, PatternFill
-
-    sheet.title = START
-    sheet.sheet_view.showGridLines = False
-    for letter, width in zip("ABCD", (24, 62, 12, 60), strict=True):
-        sheet.column_dimensions[letter].width = width
-    sheet["A1"] = "Patients with osteopetrosis: a form to fill in"
-    sheet["A1"].font = Font(bold=True, size=16, color=DARK)
-    sheet["A2"] = f"Data dictionary {dictionary.version}"
-    row = 4
-    for number, step in enumerate(STEPS, start=1):
-        sheet.cell(row, 1, f"Step {number}").font = Font(bold=True)
-        sheet.cell(row, 2, step)
-        sheet.merge_cells(start_row=row, start_column=2, end_row=row, end_column=4)
-        sheet.cell(row, 2).alignment = Alignment(wrap_text=True, vertical="top")
-        sheet.cell(row, 1).alignment = Alignment(vertical="top")
-        sheet.row_dimensions[row].height = 16 * (1 + len(step) // 125)
-        row += 1
-    for color, meaning in LEGEND:
-        row += 1
-        sheet.cell(row, 1).fill = PatternFill("solid", fgColor=color)
-        sheet.cell(row, 2, meaning)
-    row += 2
-    for column, title in enumerate(("sheet", "what a row is", "columns", "must be filled in"), 1):
-        sheet.cell(row, column, title).font = Font(bold=True)
-    for table in form_tables(dictionary):
-        row += 1
-        columns = form_columns(table)
-        mandatory = ", ".join(one.name for one in columns if one.mandatory)
-        cells = (table.name, table.description, len(columns), mandatory)
-        for column, value in enumerate(cells, 1):
-            sheet.cell(row, column, value).alignment = Alignment(wrap_text=True, vertical="top")
-        sheet.cell(row, 1).hyperlink = f"#'{table.name}'!A{FIRST_ROW}"
-        longest = max(len(table.description) / 60, len(mandatory) / 58)
-        sheet.row_dimensions[row].height = 16 * (1 + int(longest))
-    _fit_on_paper(sheet)
-    sheet.protection.sheet = True
-
-
-STEPS = (
-    "Begin with the sheet person: one row per patient. A patient who is not there is in no other "
-    "sheet either. Without a yes to the reuse of the data, nothing of a patient is used.",
-    "Then fill in the sheets for which you have something. Leave the others empty, do not delete "
-    "them. Write the same patient number on each.",
-    "Begin in row 4. Rows 1 to 3 belong to the form. The colours say what must be filled in. Point "
-    "at a heading to read what it means.",
-    "Where there is a list, pick from it. The codes of the sheet codes may be written as well. "
-    "Where several are possible, write them with ; between them.",
-    "Write dates as 2010-12-31. When you know only the month or the year, write 2010-12 or 2010: "
-    "do not invent a day.",
-    "Write numbers in the unit of the heading. In lab_measurement choose the unit that your "
-    "laboratory wrote; a value below the limit of detection is written as <0.5.",
-    "Write no name, no address, no insurance number and no other patient's data anywhere.",
-    "Save the workbook as .xlsx and put it into the folder inbox of your centre, then run "
-    "`marmor site run`. No mapping is needed.",
-)
-LEGEND = (
-    (MANDATORY, "must be filled in, otherwise the row is rejected"),
-    (WANTED, "please fill in when you have it"),
-    (PLAIN, "only if at hand"),
-)
-
-
-def _lists(book: "Workbook", dictionary: Dictionary) -> dict[str, str]:
-    """Write the hidden sheets; return list name → the range of its texts."""
-    sheet = book.create_sheet(LISTS)
-    lists = {
-        name: tuple(choices(codelist).values())
-        for name, codelist in dictionary.codelists.items()
-        if _is_used(dictionary, name)
-    }
-    lists |= {"yes or no": YES_NO, "unit": units(dictionary)}
-    ranges = {}
-    for column, (name, texts) in enumerate(lists.items(), start=1):
-        for row, text in enumerate((name, *texts), start=1):
-            _text(sheet, row, column, text)
-        letter = sheet.cell(1, column).column_letter
-        ranges[name] = f"'{LISTS}'!${letter}$2:${letter}${len(texts) + 1}"
-    sheet.sheet_state = "hidden"
-    about = book.create_sheet(ABOUT)
-    _text(about, 1, 1, VERSION_COLUMN)
-    _text(about, 2, 1, dictionary.version)
-    about.sheet_state = "hidden"
-    return ranges
-
-
-def _is_used(dictionary: Dictionary, codelist: str) -> bool:
-    """Return whether a person picks from this list somewhere in the form."""
-    return any(
-        field.codelist == codelist
-        for table in dictionary.tables.values()
-        for field in entered(table)
-    )
-
-
-def _codes(book: "Workbook", dictionary: Dictionary) -> None:
-    """Write the sheet with all lists, for whoever fills the form from another file."""
-    from openpyxl.styles import Font
-
-    sheet = book.create_sheet(CODES)
-    rows = [
-        (name, text, code)
-        for name, codelist in dictionary.codelists.items()
-        if _is_used(dictionary, name)
-        for code, text in choices(codelist).items()
-    ]
-    for row, cells in enumerate([("list", "pick this", "or write this code"), *rows], start=1):
-        for column, text in enumerate(cells, start=1):
-            _text(sheet, row, column, text)
-    for letter, width in zip("ABC", (26, 60, 30), strict=True):
-        sheet.column_dimensions[letter].width = width
-        sheet[f"{letter}1"].font = Font(bold=True)
-    sheet.freeze_panes = "A2"
-    sheet.protection.sheet = True
-
-
-def _table_sheet(
-    book: "Workbook", table: Table, dictionary: Dictionary, lists: Mapping[str, str]
-) -> None:
+def _table_sheet(book: "Workbook", table: Table, lists: Mapping[str, str]) -> None:
     """Write one table's sheet."""
     from openpyxl.styles import Font
 
     sheet = book.create_sheet(table.name)
     columns = form_columns(table)
-    _text(sheet, 1, 1, f"{table.title}. {table.description}")
+    write_text(sheet, 1, 1, f"{table.title}. {table.description}")
     sheet["A1"].font = Font(bold=True, size=12, color=DARK)
     for position, column in enumerate(columns, start=1):
         _head(sheet, position, column)
@@ -192,7 +78,7 @@ def _table_sheet(
     sheet.row_dimensions[2].height = 15 * (2 + int(lines))
     sheet.freeze_panes = sheet.cell(FIRST_ROW, 2)
     sheet.print_title_rows = f"2:{HEADER_ROW}"
-    _fit_on_paper(sheet)
+    fit_on_paper(sheet)
     _protect(sheet)
 
 
@@ -202,7 +88,10 @@ def _head(sheet: "Worksheet", position: int, column: FormColumn) -> None:
     from openpyxl.styles import Alignment, Border, Font, PatternFill, Side
 
     title, name = column.title + (" *" if column.mandatory else ""), column.name
-    top, below = _text(sheet, 2, position, title), _text(sheet, HEADER_ROW, position, name)
+    top, below = (
+        write_text(sheet, 2, position, title),
+        write_text(sheet, HEADER_ROW, position, name),
+    )
     fill = PatternFill("solid", fgColor=_color(column))
     for cell in (top, below):
         cell.fill = fill
@@ -339,13 +228,6 @@ def _number(field: Field) -> dict[str, object]:
     return rule | {"operator": "greaterThanOrEqual", "formula1": lowest}
 
 
-def _fit_on_paper(sheet: "Worksheet") -> None:
-    """Print all columns side by side, lying."""
-    sheet.page_setup.orientation = "landscape"
-    sheet.page_setup.fitToHeight = 0
-    sheet.sheet_properties.pageSetUpPr.fitToPage = True
-
-
 def _protect(sheet: "Worksheet") -> None:
     """Keep the headings as they are, without a password; all else may be done to the rows."""
     sheet.protection.sheet = True
@@ -354,10 +236,3 @@ def _protect(sheet: "Worksheet") -> None:
         "autoFilter",
     ):  # fmt: skip
         setattr(sheet.protection, allowed, False)
-
-
-def _text(sheet: "Worksheet", row: int, column: int, text: str) -> "Cell":
-    """Write a text that stays one, also when it begins like a formula."""
-    cell = sheet.cell(row, column, text)
-    cell.data_type = "s"
-    return cell
