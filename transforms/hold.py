@@ -17,7 +17,7 @@ from typing import Any
 from transforms.errors import ReleaseError
 from transforms.manifest import sealed_manifest
 from transforms.site import Site, current_release
-from transforms.tombstones import pending
+from transforms.tombstones import NOBODY, current_digests, pending
 
 
 __all__ = ["LEAST_CHANGED", "Hold", "is_held", "next_quarter", "standing"]
@@ -40,18 +40,20 @@ def standing(site: Site, release: str, today: datetime.date | None = None) -> st
     """Return the rule by which `release` may not answer the consortium today; None when it may.
 
     `release_gone`: it is not the current release and no longer there. `release_held`: see above,
-    and while a withdrawal is not complete. Raises ReleaseError when a tombstone was spoilt.
+    and while a withdrawal is not complete or was undone by a backup. Raises ReleaseError when a
+    tombstone was spoilt.
     """
     if pending(site):
         return "release_held"
     try:
-        hold = sealed_manifest(site.releases / release).get("hold")
+        manifest = sealed_manifest(site.releases / release)
     except ReleaseError:
         # What was changed or cannot be read is refused with its own code by who reads the rows.
         there = (site.releases / release).is_dir() or current_release(site) == release
         return None if there else "release_gone"
     day = today or datetime.datetime.now(datetime.UTC).date()
-    return "release_held" if is_held(hold, day) else None
+    current = manifest.get("withdrawn_sha256", NOBODY) in current_digests(site)
+    return "release_held" if is_held(manifest.get("hold"), day) or not current else None
 
 
 def is_held(hold: Hold | None, day: datetime.date) -> bool:

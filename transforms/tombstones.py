@@ -1,10 +1,11 @@
 """Who has withdrawn: a keyed hash per person, kept for ever so that nobody comes back.
 
-    withdrawn/tombstones.jsonl    {"tombstone": "W…", "event": "begun" | "completed", "time": …}
+    withdrawn/tombstones.jsonl    {"tombstone": "W…", "event": …, "time": …}
 
 A tombstone is the pseudonym, hashed once more under the site's key (`pseudonym('W', person_id)`):
-without the key nobody can test whether it belongs to a known person, and no release holds it. A
-withdrawal that was begun and not completed was interrupted: what is left to purge is purged by the
+without the key nobody can test whether it belongs to a known person, and no release holds it. An
+event is `begun`, `completed`, or `ahead` for somebody whom nothing here knew. A withdrawal that was
+begun and not completed was interrupted: what is left to purge is purged by the
 next command (`transforms.withdrawal.resume`). Lines are only ever appended, each is on the disk
 before anything else happens.
 """
@@ -14,7 +15,7 @@ import json
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from transforms.durable import append_line, private_folder
 from transforms.errors import ReleaseError
@@ -23,7 +24,10 @@ from transforms.site import Site
 
 
 __all__ = [
+    "NOBODY",
     "PREFIX",
+    "Event",
+    "current_digests",
     "is_withdrawn",
     "pending",
     "record",
@@ -33,7 +37,9 @@ __all__ = [
 ]
 
 PREFIX = "W"
-EVENTS = ("begun", "completed")
+NOBODY = hashlib.sha256(b"").hexdigest()
+"""The digest when nobody has withdrawn."""
+Event = Literal["begun", "completed", "ahead"]
 
 
 def tombstone(site: Site, person_id: str) -> str:
@@ -63,16 +69,34 @@ def is_withdrawn(site: Site, persons: Iterable[str]) -> bool:
 
 def withdrawn_digest(site: Site) -> str:
     """Return the SHA-256 over all tombstones: a run or release says with it who it left out."""
-    return hashlib.sha256("\n".join(sorted(tombstones(site))).encode()).hexdigest()
+    return _digest(tombstones(site))
 
 
-def record(site: Site, name: str, event: Literal["begun", "completed"]) -> None:
+def current_digests(site: Site) -> frozenset[str]:
+    """Return with which digests a release holds nobody whose withdrawal is complete.
+
+    A release with another one was made before, and put back from a backup.
+    """
+    known: set[str] = set()
+    found = {_digest(known)}
+    for entry in _entries(_path(site)):
+        known.add(entry["tombstone"])
+        found = {_digest(known)} | (found if entry["event"] != "completed" else set())
+    return frozenset(found)
+
+
+def record(site: Site, name: str, event: Event) -> None:
     """Append what happened to a tombstone; return when it is on the disk."""
     path = _path(site)
     private_folder(path.parent)
     _mend(path)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     append_line(path, json.dumps({"event": event, "time": now, "tombstone": name}, sort_keys=True))
+
+
+def _digest(names: Iterable[str]) -> str:
+    """Return the SHA-256 over tombstones in order."""
+    return hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()
 
 
 def _path(site: Site) -> Path:
@@ -98,7 +122,7 @@ def _entries(path: Path) -> Iterator[dict[str, str]]:
     for number, line in enumerate(lines, start=1):
         try:
             entry = json.loads(line)
-            known = isinstance(entry["tombstone"], str) and entry["event"] in EVENTS
+            known = isinstance(entry["tombstone"], str) and entry["event"] in get_args(Event)
         except (ValueError, KeyError, TypeError):
             known = False
         if not known:

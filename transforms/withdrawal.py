@@ -98,10 +98,12 @@ def withdraw(
                 f"{site.id}: no release, run or file in the inbox holds this patient; check the "
                 "number as the id column has it, or use --ahead to keep the patient out in future"
             )
-        record(site, name, "begun")
         if known or unfinished:
+            record(site, name, "begun")
             return _complete(site, local_id, by)
-        return _completed(site, Withdrawal(current_release(site), {}), by, "withdrawn ahead")
+        record(site, name, "ahead")
+        audit.note(site, "withdrawn ahead", {"by": by})
+        return Withdrawal(current_release(site), {})
 
 
 def resume(site: Site) -> bool:
@@ -151,22 +153,17 @@ def _complete(site: Site, local_id: str | None, by: str) -> Withdrawal:
         aggregate(site, release)
     left = _left(site, local_id)
     done = Withdrawal(release, dict(purged), landing.emptied, left)
-    return _completed(site, done, by, "withdrawn")
+    body = {"release": release, "purged": dict(purged), "by": by}
+    audit.note(site, "withdrawn", body)
+    for name in sorted(pending(site)):
+        record(site, name, "completed")
+    return done
 
 
 def _is_older(site: Site, name: str) -> bool:
     """Return whether a release was made before the last withdrawal: tombstones only get more."""
     made_with = read_manifest(site.releases / name).get("withdrawn_sha256")
     return bool(made_with != withdrawn_digest(site))
-
-
-def _completed(site: Site, done: Withdrawal, by: str, event: str) -> Withdrawal:
-    """Note that nothing is left to do, first in the audit and then at the tombstones."""
-    body = {"release": done.release, "purged": dict(done.purged), "by": by}
-    audit.note(site, event, body)
-    for name in sorted(pending(site)):
-        record(site, name, "completed")
-    return done
 
 
 def _is_known(site: Site, name: str) -> bool:

@@ -151,6 +151,7 @@ def test_ahead_keeps_out_whom_nobody_knows_yet(centre: Centre) -> None:
     assert done.release == name
     assert done.purged == {}
     assert list(site.inbox.iterdir())
+    assert standing(site, name) is None
     site = centre()
     release(site)
     assert len(persons(site)) == 1
@@ -200,6 +201,7 @@ def test_a_release_restored_from_a_backup_does_not_bring_the_patient_back(
     withdraw(site, "1002", by="dm")
     shutil.copytree(tmp_path / "backup", site.releases / name)
     site.current.write_text(name)
+    assert standing(site, name) == "release_held"
     assert resume(site)
     assert name not in releases(site)
     assert pseudonym_of(site, "1002") not in persons(site)

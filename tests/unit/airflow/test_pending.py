@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dags.pending import held_back, overtaken
+from dags.pending import held_back, overtaken, taken_away
 from expectations.review import accept, reject
 from transforms.site import Site, create_site
 
@@ -62,3 +62,10 @@ def test_a_release_overtakes_what_was_collected_before_it(site: Site) -> None:
     os.utime(site.work / RUN / "batch.json", (0, 0))
     site.current.write_text("rel-2")
     assert overtaken(site, RUN)
+
+
+def test_a_run_whose_work_was_taken_away_does_not_wait(site: Site) -> None:
+    """After a withdrawal there is nothing left that a reviewer could decide on."""
+    assert not taken_away(site, RUN)
+    (site.work / RUN / "batch.json").unlink()
+    assert taken_away(site, RUN)
