@@ -103,9 +103,14 @@ def test_no_clean_row_is_rejected(outcome: Outcome) -> None:
     assert {row: rules for row, rules in outcome.rejects.items() if row not in rejectable} == {}
 
 
+# Rules about two rows of which one is wrong and nobody knows which: the clean one is flagged too.
+OF_TWO_ROWS = {"R44", "R72"}
+
+
 def test_no_clean_row_is_flagged(outcome: Outcome) -> None:
     spoilt = outcome.spoilt()
-    assert {row: rules for row, rules in outcome.soft.items() if row not in spoilt} == {}
+    flagged = {row: rules - OF_TWO_ROWS for row, rules in outcome.soft.items() if row not in spoilt}
+    assert {row: rules for row, rules in flagged.items() if rules} == {}
 
 
 def test_who_did_not_consent_is_in_no_table(outcome: Outcome) -> None:
