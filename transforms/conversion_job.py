@@ -137,11 +137,15 @@ class Job:
 
 def text_sql(column: str, source: Source, parameters: Parameters) -> str:
     """Return the trimmed text of a source column, NULL for a missing token or nothing."""
-    text = f"nullif(trim({identifier(column)}, {parameters.add(BLANKS)}), '')"
+    trimmed = f"trim({identifier(column)}, {parameters.add(BLANKS)})"
+    text = f"nullif({trimmed}, '')"
     if not source.missing:
         return text
     tokens = tuple(normal_value(token) for token in source.missing)
-    return f"case when {parameters.one_of(text, tokens)} then null else {text} end"
+    longest = max(len(token.encode()) for token in tokens)
+    # a longer text of ASCII alone cannot be a token: most need not be brought into normal form
+    may_be = f"(strlen({trimmed}) <= {longest} or strlen({trimmed}) <> length({trimmed}))"
+    return f"case when {may_be} and {parameters.one_of(text, tokens)} then null else {text} end"
 
 
 def person_sql(source: Source, parameters: Parameters) -> str:

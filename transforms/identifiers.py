@@ -248,9 +248,10 @@ def load_known(connection: duckdb.DuckDBPyConnection, mapping: Mapping) -> None:
                 continue  # a reader drops what a data dictionary calls an identifier
             parameters = Parameters()
             local = person_sql(source, parameters)
+            listed = ", ".join(map(identifier, dict.fromkeys([*source.id_columns, name])))
             connection.execute(
                 f"insert into {KNOWN} select distinct pseudonym('P', local), unnest(words) from ("
-                f"select distinct {local} as local, {words_sql(identifier(name))} as words "
-                f"from {qualified('source', source.source)})",
+                f"select {local} as local, {words_sql(identifier(name))} as words "
+                f"from (select distinct {listed} from {qualified('source', source.source)}))",
                 parameters,
             )

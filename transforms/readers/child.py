@@ -18,7 +18,7 @@ import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, TextIO
 
 from transforms import sandbox
 
@@ -34,18 +34,19 @@ NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 def main() -> None:
     """Wall this process in, say so, then answer one request after the other."""
     settings = json.loads(sys.argv[1])
+    channel = _own_channel()
     network = sandbox.leave_network()
     sandbox.tie_to(settings["parent"])
     _import_all()
     inbox, folder = Path(settings["inbox"]), Path(settings["folder"])
     sandbox.limit_data(settings["memory"], settings["file_bytes"])
     files = sandbox.only_read(_readable(inbox), write=[folder])
-    _say({"network": network, "files": files})
+    _say(channel, {"network": network, "files": files})
     for line in sys.stdin:
         request = json.loads(line)
         sandbox.grant_cpu(request["seconds"])
         told = answer(request)
-        _say(told)
+        _say(channel, told)
         if told.get("lost") == OUT_OF_MEMORY:
             return  # what a library does after it ran out of memory is anybody's guess
 
@@ -133,10 +134,19 @@ def _place(error: BaseException) -> str:
     return f"{type(error).__name__} at {frames[-1] if frames else 'an unknown place'}"
 
 
-def _say(told: Mapping[str, Any]) -> None:
+def _own_channel() -> TextIO:
+    """Return the way to whoever asks; what a library prints goes nowhere instead."""
+    channel = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
+    return channel
+
+
+def _say(channel: TextIO, told: Mapping[str, Any]) -> None:
     """Write one line to whoever asked."""
-    sys.stdout.write(json.dumps(told) + "\n")
-    sys.stdout.flush()
+    channel.write(json.dumps(told) + "\n")
+    channel.flush()
 
 
 if __name__ == "__main__":

@@ -311,7 +311,12 @@ def _line(process: "subprocess.Popen[bytes]", seconds: float) -> dict[str, Any]:
         elapsed = time.monotonic() - started
         if elapsed > seconds * PATIENCE or (elapsed > seconds and not _works(process.pid)):
             raise _Lost(DEADLINE)
-    told: dict[str, Any] = json.loads(said)
+    try:
+        told = json.loads(said)
+    except ValueError:
+        told = None
+    if not isinstance(told, dict):
+        raise _Lost("answer")
     return told
 
 
