@@ -1,6 +1,7 @@
 """The form reads back as it was filled in, and says what is wrong with it when it does not fit."""
 
 import datetime
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import openpyxl
 import pyarrow.parquet as pq
 import pytest
+from jsonschema import Draft202012Validator
 
 from infra.local_run import run_site
 from transforms.collect import collect
@@ -21,6 +23,7 @@ from transforms.dictionary.export.form_layout import (
     form_columns,
     form_tables,
 )
+from transforms.dictionary.export.json_schema import json_schema
 from transforms.dictionary.export.xlsx import workbook
 from transforms.errors import MappingError, ReviewError, SourceError, UserError
 from transforms.form import form_alone, form_mapping
@@ -161,6 +164,10 @@ def test_a_filled_form_becomes_a_release_of_exactly_its_rows(form: Path, centre:
     assert calcium == [pytest.approx(2.370, abs=5e-4), 2.4]
     (alp,) = (row for row in labs if row["analyte"] == "alp")
     assert (alp["value"], alp["value_comparator"]) == (20.0, "<")
+    # what we publish is what our schema says
+    document = {table: released(centre, table) for table in DICTIONARY.tables}
+    plain = json.loads(json.dumps(document, default=datetime.date.isoformat))
+    assert not list(Draft202012Validator(json_schema(DICTIONARY)).iter_errors(plain))
 
 
 def test_what_cannot_be_read_is_rejected_and_not_guessed(form: Path, centre: Site) -> None:

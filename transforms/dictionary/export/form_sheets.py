@@ -49,7 +49,7 @@ STEPS = (
     "do not invent a day.",
     "Write numbers in the unit of the heading. In lab_measurement choose the unit that your "
     "laboratory wrote; a value below the limit of detection is written as <0.5.",
-    "Write no name, no address, no insurance number and no other patient's data anywhere.",
+    "Write no name, no address and no insurance number anywhere.",
     "Save the workbook as .xlsx and put it into the folder inbox of your centre, then run "
     "`marmor site run`. No mapping is needed.",
 )
