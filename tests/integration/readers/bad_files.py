@@ -109,10 +109,12 @@ def parquet(table: pa.Table) -> bytes:
     return stream.getvalue()
 
 
-def many_rows() -> bytes:
-    """Return some kilobytes that say to be sixty million rows."""
-    nothing = pa.nulls(60_000_000, pa.bool_())
-    return parquet(pa.table({"person_id": nothing}))
+def parquet_without_pages() -> bytes:
+    """Return a Parquet file whose description is whole and whose rows were overwritten."""
+    data = bytearray(parquet(pa.table({"person_id": [SECRET] * 10})))
+    size = int.from_bytes(data[-8:-4], "little")
+    data[4 : -8 - size] = b"\xff" * (len(data) - 12 - size)
+    return bytes(data)
 
 
 def resource(extra: str) -> bytes:
@@ -153,6 +155,6 @@ BAD = (
     Bad("number.fhir.json", "fhir", lambda: resource(LARGE), "number", "patients"),
     Bad("deep.fhir.json", "fhir", lambda: resource(deep(10_000)), "nested", "patients"),
     Bad("person.parquet", "omop", parquet_without_foot, "Parquet", "person"),
-    Bad("death.parquet", "omop", many_rows, "more than", "death"),
+    Bad("death.parquet", "omop", parquet_without_pages, "Parquet", "death"),
     Bad("empty.csv", "delimited", lambda: b"", "empty"),
 )  # fmt: skip
