@@ -20,6 +20,10 @@ _OF_FIELDS = {
     "range": "A value lies within what is possible.",
     "soft_range": "A value lies within what is usual.",
     "R80": "A laboratory value fits its unit better than another unit of the analyte.",
+    "needs_review": "A genotype in free text can be read without guessing.",
+    "undated_event": "An event has a date, and is not known from a count alone.",
+    "required_if": "A field that the mapping asks for in such a row is filled.",
+    "unmapped_value": "Each value of the source has a row in the mapping's sheet values.",
     "partial_date": "A date is known to the day.",
     "closed_form": "A form with an empty box was filled in and saved.",
 }

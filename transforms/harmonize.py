@@ -32,6 +32,7 @@ import duckdb
 
 from transforms.codelists import load_codelists
 from transforms.collect import Batch, code_version, inbox_files, load_batch
+from transforms.consent import forget_texts
 from transforms.derive import derive
 from transforms.dictionary import DICTIONARY, Table
 from transforms.errors import MappingError, SourceError, raise_all
@@ -153,6 +154,7 @@ def _judge(
     )
     connection.execute("create temp table run as select $1::date as ingest_date", [ingest_date])
     excluded = _exclude(connection)
+    forget_texts(connection)
     if not dry:
         unknown = unmapped_values(connection, mapping)
         raise_all(MappingError, [one.message for one in unknown])

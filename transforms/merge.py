@@ -22,7 +22,7 @@ from transforms.dictionary import DICTIONARY, Dictionary, Table
 from transforms.mapping import NOT_HELD, Mapping
 from transforms.rule_checks import filled
 from transforms.sql import identifier, qualified
-from transforms.staging import BASE, SCHEMA, column
+from transforms.staging import BASE, SCHEMA, column, stored_columns
 
 
 __all__ = ["merge_sources"]
@@ -87,7 +87,7 @@ def _leave_repeated(connection: duckdb.DuckDBPyConnection, table: Table, mapping
     ((files,),) = connection.execute(
         f"select count(distinct (source_id, source_file)) from {staged}"
     ).fetchall()
-    values = ", ".join(_values(table, mapping, _columns(connection, table.name)))
+    values = ", ".join(_values(table, mapping, stored_columns(connection, table.name)))
     if files < 2 or not values:
         return 0
     connection.execute(
@@ -109,16 +109,6 @@ def _leave_repeated(connection: duckdb.DuckDBPyConnection, table: Table, mapping
         f"delete from {staged} where row_id in (select row_id from repeated where nth > 1)"
     ).fetchall()
     return int(count)
-
-
-def _columns(connection: duckdb.DuckDBPyConnection, table: str) -> frozenset[str]:
-    """Return the columns of a staged table that this mapping fills; the others are always NULL."""
-    rows = connection.execute(
-        "select column_name from information_schema.columns "
-        "where table_schema = $1 and table_name = $2 and is_generated = 'NEVER'",
-        [SCHEMA, table],
-    )
-    return frozenset(name for (name,) in rows.fetchall())
 
 
 def _values(table: Table, mapping: Mapping, columns: frozenset[str]) -> Iterator[str]:
@@ -190,7 +180,11 @@ def _contradictions(table: Table) -> Iterator[tuple[str, str]]:
     if table.name == "death_followup":
         dead = f"min({span['latest']}) filter (where vital_status = 'dead')"
         seen = "max(last_contact_date) filter (where vital_status in ('alive', 'lost'))"
-        same_day = "count(distinct last_contact_date) = 1 and count(distinct vital_status) > 1"
+        # whoever was seen on the day of death was alive that day
+        same_day = (
+            "count(distinct last_contact_date) = 1 and count(distinct vital_status) > 1 "
+            "and coalesce(max(last_contact_date) <> max(death_date), true)"
+        )
         yield "vital_status", f"{seen} > {dead} or {same_day}"
 
 
@@ -215,7 +209,7 @@ def _flag_disagreements(merge: _Merge) -> None:
 
 def _replace(merge: _Merge) -> None:
     """Put one row in the place of the rows that go together."""
-    columns = sorted(_columns(merge.connection, merge.table.name) - {"person_id"})
+    columns = sorted(stored_columns(merge.connection, merge.table.name) - {"person_id"})
     listed = ", ".join(f"{_chosen(merge, name)} as {identifier(name)}" for name in columns)
     merge.connection.execute(
         f"create or replace temp table united as select person_id, {listed} "

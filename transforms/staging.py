@@ -34,7 +34,7 @@ from transforms.mapping import FieldRule, Mapping, Source
 from transforms.sql import identifier, qualified
 
 
-__all__ = ["BASE", "SCHEMA", "column", "stage"]
+__all__ = ["BASE", "SCHEMA", "column", "stage", "stored_columns"]
 
 SCHEMA = "staged"
 BASE: MappingType[str, str] = {
@@ -126,6 +126,16 @@ def _create(connection: duckdb.DuckDBPyConnection, table: Table, made: frozenset
             columns[besides] = kind + never
     listed = ", ".join(f"{identifier(name)} {kind}" for name, kind in columns.items())
     connection.execute(f"create or replace table {qualified(SCHEMA, table.name)} ({listed})")
+
+
+def stored_columns(connection: duckdb.DuckDBPyConnection, table: str) -> frozenset[str]:
+    """Return the columns of `staged.<table>` that the mapping fills; others are always NULL."""
+    rows = connection.execute(
+        "select column_name from information_schema.columns "
+        "where table_schema = $1 and table_name = $2 and is_generated = 'NEVER'",
+        [SCHEMA, table],
+    )
+    return frozenset(name for (name,) in rows.fetchall())
 
 
 def _pieces(table: Table, mapping: Mapping) -> Iterator[_Piece]:

@@ -1,0 +1,39 @@
+"""What is still said of people who did not consent, or of whom nobody knows whether they did.
+
+Rows of persons without a yes are gone by then (`transforms.harmonize`). Two kinds of rows are left
+to be rejected, because somebody has to act on them: a person whose consent could not be read, and
+rows whose person is nowhere. Their texts go, so that no quarantine and no screen shows them; file
+and row say where to look.
+"""
+
+import duckdb
+
+from transforms.dictionary import DICTIONARY, Dictionary
+from transforms.sql import identifier, qualified
+from transforms.staging import SCHEMA, column, stored_columns
+
+
+__all__ = ["forget_texts"]
+
+KEPT = ("consent_reuse:raw", "consent_reuse:problem")
+UNREADABLE = f"{column('consent_reuse', 'problem')} is not null"
+NOBODY = (
+    "person_id is null or person_id not in "
+    "(select person_id from staged.person where person_id is not null)"
+)
+
+
+def forget_texts(
+    connection: duckdb.DuckDBPyConnection, dictionary: Dictionary = DICTIONARY
+) -> None:
+    """Empty the texts, and what could not be read of them, where no consent is known."""
+    for table in dictionary.tables:
+        texts = [
+            name
+            for name in sorted(stored_columns(connection, table))
+            if name.endswith((":raw", ":problem")) and name not in KEPT
+        ]
+        whose = UNREADABLE if table == "person" else NOBODY
+        if texts:
+            emptied = ", ".join(f"{identifier(name)} = null" for name in texts)
+            connection.execute(f"update {qualified(SCHEMA, table)} set {emptied} where {whose}")
