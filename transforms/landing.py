@@ -99,13 +99,13 @@ def _look(site: Site, withdrawn: frozenset[str]) -> _Found | None:
     try:
         with scratch(site) as folder, duckdb.connect() as connection:
             mapping = load_mapping(site.mapping)
-            taken = take_in(connection, site, mapping, folder)
+            taken = take_in(connection, site, mapping, folder, dry=True)
             install(connection, site_key(site.keys))
             for source in taken.mapping.sources:
                 for name, mine, theirs in _persons(connection, source, withdrawn):
                     found.own |= {name} if mine else set()
                     found.others |= {name} if theirs else set()
-    except UserError:
+    except (UserError, duckdb.Error):
         return None
     found.mixed = found.own & found.others
     found.own, found.others = found.own - found.mixed, found.others - found.mixed
