@@ -15,6 +15,7 @@ import duckdb
 
 from transforms.dictionary import DICTIONARY
 from transforms.errors import MappingError, SourceError
+from transforms.form import form_alone
 from transforms.harmonize import Judged, judged
 from transforms.mapping import FieldRule, Mapping, parse_mapping
 from transforms.mapping_check import check_mapping, sound
@@ -104,7 +105,7 @@ def dry_run(site: Site, *, texts: bool = False) -> DryRun:
     Raises MappingError when the mapping cannot be read at all.
     """
     started = time.monotonic()
-    written = parse_mapping(site.mapping)
+    written = form_alone(site.mapping, site.inbox) or parse_mapping(site.mapping)
     waiting = _waiting(written)
     mapping = _approved(written)
     problems = _shortened(check_mapping(mapping))

@@ -25,6 +25,7 @@ from transforms.dictionary.export.form_layout import (
 )
 from transforms.dictionary.export.json_schema import json_schema
 from transforms.dictionary.export.xlsx import workbook
+from transforms.dry_run import dry_run
 from transforms.errors import MappingError, ReviewError, SourceError, UserError
 from transforms.form import form_alone, form_mapping
 from transforms.mapping_check import check_mapping
@@ -168,6 +169,13 @@ def test_a_filled_form_becomes_a_release_of_exactly_its_rows(form: Path, centre:
     document = {table: released(centre, table) for table in DICTIONARY.tables}
     plain = json.loads(json.dumps(document, default=datetime.date.isoformat))
     assert not list(Draft202012Validator(json_schema(DICTIONARY)).iter_errors(plain))
+
+
+def test_a_form_can_be_tried_before_it_is_run(form: Path, centre: Site) -> None:
+    fill(form, centre.inbox / "form.xlsx")
+    tried = dry_run(centre)
+    assert tried.blocks == ()
+    assert not centre.current.exists()
 
 
 def test_what_cannot_be_read_is_rejected_and_not_guessed(form: Path, centre: Site) -> None:
