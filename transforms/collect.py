@@ -8,6 +8,7 @@ import datetime
 import functools
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
@@ -84,7 +85,7 @@ def inputs(site: Site) -> dict[str, Any]:
     """Return everything that a run depends on, as plain data without any file name."""
     files = fingerprints(site.inbox, site.work)
     if not files:
-        raise SourceError(f"{site.inbox}: no file there; put the centre's exports into it")
+        raise SourceError(empty_inbox(site.inbox))
     return {
         "files": files,
         "mapping_sha256": load_mapping(site.mapping).digest,
@@ -92,6 +93,15 @@ def inputs(site: Site) -> dict[str, Any]:
         "code_version": code_version(),
         "withdrawn_sha256": withdrawn_digest(site),
     }
+
+
+def empty_inbox(inbox: Path) -> str:
+    """Say why no file was found: the folder is not there, may not be read, or is empty."""
+    if not inbox.is_dir():
+        return f"{inbox}: there is no such folder; make it and put the centre's exports into it"
+    if not os.access(inbox, os.R_OK | os.X_OK):
+        return f"{inbox}: may not be read by this user; check the folder's permissions"
+    return f"{inbox}: no file there; put the centre's exports into it"
 
 
 @functools.cache

@@ -82,6 +82,8 @@ def _read_csv(path: Path) -> Sheet:
     try:
         with path.open(encoding="utf-8-sig", newline="") as lines:
             return _sheet(path.name, csv.reader(lines, strict=True))
+    except OSError as error:
+        raise MappingError(_no_access(path, error)) from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise MappingError(f"{path.name}: not a UTF-8 CSV file with commas ({error})") from None
 
@@ -97,6 +99,8 @@ def _read_workbook(path: Path, names: Sequence[str]) -> dict[str, Sheet]:
                 name: book.get_sheet_by_name(name).to_python(skip_empty_area=False)
                 for name in there
             }
+    except OSError as error:
+        raise MappingError(_no_access(path, error)) from None
     except Exception as error:  # calamine's errors have no common base
         raise MappingError(
             f"{path.name}: not a readable Excel workbook ({type(error).__name__}); "
@@ -108,6 +112,12 @@ def _read_workbook(path: Path, names: Sequence[str]) -> dict[str, Sheet]:
         name: _sheet(f"{path.name}, sheet {name}", ([_text(cell) for cell in row] for row in rows))
         for name, rows in cells.items()
     }
+
+
+def _no_access(path: Path, error: OSError) -> str:
+    """Say that a file is there and cannot be opened, which saving it again would not mend."""
+    reason = error.strerror or "unreadable"
+    return f"{path.name}: cannot be opened ({reason}); close it elsewhere, check its permissions"
 
 
 def _text(cell: object) -> str:

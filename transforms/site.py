@@ -3,12 +3,13 @@
 import dataclasses
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from transforms.errors import SetupError, raise_all
+from transforms.iso_codes import COUNTRIES, LANGUAGES
 
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Site",
     "create_site",
     "current_release",
+    "ids_beside",
     "load_site",
     "site_folders",
 ]
@@ -162,13 +164,18 @@ def load_site(folder: Path) -> Site:
 def create_site(folder: Path, *, site_id: str, name: str, country: str, language: str) -> Site:
     """Make a site folder with its `site.toml` and empty subfolders; keep whatever is there.
 
-    Raises SetupError when the folder is a site already.
+    Raises SetupError when the folder is a site already, when a site beside it has the same id, or
+    for a country or language that ISO does not know.
     """
     if (folder / "site.toml").exists():
         raise SetupError(f"{folder}: is a site already; edit its site.toml")
+    raise_all(SetupError, list(_not_iso(country, language)))
+    if taken := ids_beside(folder).get(site_id):
+        raise SetupError(f"{taken}: has the id {site_id} already; choose another with --id")
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)
-    text = SITE_TOML.format(id=site_id, name=name, country=country, language=language)
+    quoted = name.replace("\\", "\\\\").replace('"', '\\"')
+    text = SITE_TOML.format(id=site_id, name=quoted, country=country, language=language)
     (folder / "site.toml").write_text(text, encoding="utf-8")
     try:
         site = load_site(folder)
@@ -178,6 +185,29 @@ def create_site(folder: Path, *, site_id: str, name: str, country: str, language
     for path in (site.mapping, site.inbox):
         path.mkdir(mode=0o700, exist_ok=True)
     return site
+
+
+def _not_iso(country: str, language: str) -> Iterator[str]:
+    """Yield what is wrong with the codes of a country and a language."""
+    if country not in COUNTRIES:
+        near = country.upper()
+        hint = f"; did you mean {near}?" if near in COUNTRIES else ", such as FR"
+        yield f"country {country!r}: expected a code of ISO 3166-1 with two capitals{hint}"
+    if language not in LANGUAGES:
+        near = language.lower()
+        hint = f"; did you mean {near}?" if near in LANGUAGES else ", such as fr"
+        yield f"language {language!r}: expected a code of ISO 639-1 with two small letters{hint}"
+
+
+def ids_beside(folder: Path) -> dict[str, Path]:
+    """Return the ids of the readable sites in the same parent folder, each with its folder."""
+    found: dict[str, Path] = {}
+    for other in site_folders(folder.parent):
+        try:
+            found.setdefault(load_site(other).id, other)
+        except SetupError:
+            continue  # a broken one has no id; `marmor site status` shows it
+    return found
 
 
 def site_folders(home: Path) -> tuple[Path, ...]:

@@ -8,7 +8,14 @@ import typer
 
 from infra.output import AsJson, console, emit, table
 from transforms.errors import SetupError
-from transforms.site import Site, create_site, current_release, load_site, site_folders
+from transforms.site import (
+    Site,
+    create_site,
+    current_release,
+    ids_beside,
+    load_site,
+    site_folders,
+)
 
 
 __all__ = ["SiteArgument", "app", "find_site"]
@@ -95,17 +102,31 @@ def status(
 ) -> None:
     """Show each site's release, what waits for review and how many files are in the inbox."""
     home = Path(os.environ.get("MARMOR_HOME", "."))
-    sites = [find_site(name)] if name else [load_site(folder) for folder in site_folders(home)]
-    if not sites:
+    if name:
+        rows = [_state(find_site(name))]
+    else:
+        rows = [_state_of(folder) for folder in site_folders(home)]
+    if not rows:
         place = f"in {home}" if "MARMOR_HOME" in os.environ else "here, and MARMOR_HOME is not set"
         raise SetupError(
             f"no site {place}; set MARMOR_HOME to the folder that holds the sites' folders, "
             "or create one with `marmor site init`"
         )
-    rows = [_state(site) for site in sites]
-    columns = ("site", "release", "waits for review", "files in inbox")
+    columns = ("site", "release", "waits for review", "files in inbox", "problem")
     text = table("Sites", columns, [tuple(_cell(value) for value in row.values()) for row in rows])
     emit(rows, as_json=as_json, text=text)
+
+
+def _state_of(folder: Path) -> dict[str, object]:
+    """Return what `status` tells about a folder, also when its `site.toml` is broken."""
+    try:
+        site = load_site(folder)
+    except SetupError as error:
+        unknown: dict[str, object] = {"release": None, "waiting": [], "inbox_files": None}
+        return {"site": folder.name, **unknown, "problem": str(error)}
+    first = ids_beside(folder).get(site.id, site.folder)
+    same = f"has the id of {first.name}; change one of the two in site.toml"
+    return _state(site) | {"problem": same if first.resolve() != site.folder else ""}
 
 
 def _state(site: Site) -> dict[str, object]:
@@ -118,6 +139,7 @@ def _state(site: Site) -> dict[str, object]:
         "release": current_release(site),
         "waiting": list(waiting(site)),
         "inbox_files": len(files),
+        "problem": "",
     }
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from transforms.collect import inbox_files
+from transforms.collect import empty_inbox, inbox_files
 from transforms.errors import SourceError
 from transforms.intake import scratch
 from transforms.lexicon import LEXICON, normal, value_key, words_for
@@ -69,7 +69,7 @@ def scan_inbox(site: Site, say: Say = lambda _: None) -> Scan:
 
     files = inbox_files(site.inbox)
     if not files:
-        raise SourceError(f"{site.inbox}: no file there; put the centre's exports into it")
+        raise SourceError(empty_inbox(site.inbox))
     with scratch(site) as folder, duckdb.connect() as connection:
         say(f"looking at {len(files)} files")
         names = [path.relative_to(site.inbox).as_posix() for path in files]

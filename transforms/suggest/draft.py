@@ -258,7 +258,7 @@ def _complete(result: Draft, assigned: Assigned, site: Site, dictionary: Diction
     for name in dict.fromkeys(target.table for target in filled):
         table = dictionary.tables[name]
         given = {target.field for target in filled if target.table == name}
-        if name == "person":
+        if name == "person" and site.country.upper() in dictionary.codelists["country"].codes:
             result.fields.append(_country(assigned.source, site))
         for needed in _needed(table, given):
             if hgvs and name == "variant":

@@ -1,0 +1,76 @@
+"""`marmor site init` and `status`: codes of ISO, ids that are taken, a broken site among others."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from infra.cli import app
+from transforms.collect import empty_inbox
+from transforms.errors import MappingError, SetupError
+from transforms.mapping import SHEETS, parse_mapping
+from transforms.site import create_site, load_site
+
+
+def make(folder: Path, site_id: str = "lyon", country: str = "FR", language: str = "fr") -> None:
+    create_site(folder, site_id=site_id, name="Clinic", country=country, language=language)
+
+
+@pytest.mark.parametrize(
+    ("country", "language", "expected"),
+    [
+        ("fr", "fr", "did you mean FR?"), ("FRA", "fr", "two capitals, such as FR"),
+        ("FR", "FR", "did you mean fr?"), ("FR", "french", "two small letters, such as fr"),
+    ],
+)  # fmt: skip
+def test_only_codes_of_iso_are_taken(
+    tmp_path: Path, country: str, language: str, expected: str
+) -> None:
+    with pytest.raises(SetupError) as caught:
+        make(tmp_path / "a", country=country, language=language)
+    assert expected in str(caught.value)
+    assert not (tmp_path / "a").exists()
+
+
+def test_two_folders_cannot_have_one_id(tmp_path: Path) -> None:
+    make(tmp_path / "a")
+    with pytest.raises(SetupError, match="has the id lyon already"):
+        make(tmp_path / "b")
+
+
+def test_a_name_may_hold_quotation_marks(tmp_path: Path) -> None:
+    folder = tmp_path / "a"
+    create_site(folder, site_id="a1", name='Clinic "Bone\\Marrow"', country="FR", language="fr")
+    assert load_site(folder).name == 'Clinic "Bone\\Marrow"'
+
+
+def test_a_broken_site_hides_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a", "b", "c"):
+        make(tmp_path / name, site_id=f"site-{name}")
+    (tmp_path / "b" / "site.toml").write_text("id = \n", encoding="utf-8")
+    text = (tmp_path / "a" / "site.toml").read_text("utf-8")
+    (tmp_path / "c" / "site.toml").write_text(text, encoding="utf-8")
+    monkeypatch.setenv("MARMOR_HOME", str(tmp_path))
+    done = CliRunner().invoke(app, ["site", "status", "--json"])
+    assert done.exit_code == 0, done.output
+    rows = json.loads(done.output)
+    assert [row["site"] for row in rows] == ["site-a", "b", "site-a"]
+    assert rows[0]["problem"] == ""
+    assert "not a TOML file" in rows[1]["problem"]
+    assert rows[2]["problem"] == "has the id of a; change one of the two in site.toml"
+
+
+def test_an_inbox_says_why_it_gives_nothing(tmp_path: Path) -> None:
+    assert "there is no such folder" in empty_inbox(tmp_path / "inbox")
+    assert "no file there" in empty_inbox(tmp_path)
+
+
+def test_a_sheet_that_cannot_be_opened_is_not_called_damaged(tmp_path: Path) -> None:
+    for name in SHEETS:
+        (tmp_path / f"{name}.csv").write_text("x\n", encoding="utf-8")
+    (tmp_path / "fields.csv").unlink()
+    (tmp_path / "fields.csv").symlink_to(tmp_path / "sources.csv" / "x")
+    with pytest.raises(MappingError) as caught:
+        parse_mapping(tmp_path)
+    assert "UTF-8" not in str(caught.value)
