@@ -28,7 +28,7 @@ REFERENCE = {
 BESIDES = {
     "genetic_test": {"genetic_test_id"},
     "sensory_assessment": {"assessment_id"},
-    "lab_measurement": {"value_source_unit", "unit_status"},
+    "lab_measurement": {"value_source", "value_source_unit", "unit_status"},
     "imaging_bmd": {"bmd_id", "bmd_mg_cm3"},
     "surgery": {"opcs_local"},
     "pro": {"pro_id"},
