@@ -19,8 +19,9 @@ A data manager fills a workbook `mapping/mapping.xlsx` with four sheets, or four
     table, field, source, column, rule, arg, unit, status, comment. May be left out: required_if
     (`FIELD=CODE`: then the field must have a value), confidence (0 to 1, of a suggestion), author
     and date (who decided, and when)
-    All rows of one (table, source) together build that table's rows from that source; a person
-    must come from one source, a second row for the same person is rejected (R05).
+    All rows of one (table, source) together build that table's rows from that source. What
+    several sources say of a person becomes one row, unless they contradict each other (R93); a
+    second row for the same person in one file is rejected (R05).
     `field` is plain (`sex_at_birth`) or bracketed (`value[calcium]`, `status[HP:0000572]`): the
     bracket is a code of the table's discriminator (analyte, hpo_id, region). Bracketed fields
     with the same bracket make one output row per source row; plain fields of the same (table,

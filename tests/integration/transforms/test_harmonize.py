@@ -109,9 +109,8 @@ def test_the_same_input_gives_the_same_bytes(centre: Centre) -> None:
         ("patients", PATIENTS + PATIENTS.splitlines()[1] + "\n", ("person", "person_id", "R05")),
         ("patients", PATIENTS.replace("c.643G>A", "c.643G>A tel. 06 12 34 56 78", 1),
          None),
-        ("labs", LABS.replace("12,5", "125"), ("lab_measurement", "value", "range")),
-        ("labs", LABS.replace("12,5", "125"), ("lab_measurement", "value", "R80")),
-        ("labs", LABS.replace("96,2", "2,4"), ("lab_measurement", "value", "R80")),
+        ("labs", LABS.replace("12,5", "950"), ("lab_measurement", "value", "range")),
+        ("labs", LABS + "1001;03/04/2020;13,0;;;\n", ("lab_measurement", "value", "R83")),
         ("labs", LABS.replace("12,5", "douze"), ("lab_measurement", "value", "not_a_number")),
         ("labs", LABS.replace("/µL", "par µL"), ("lab_measurement", "value", "unknown_unit")),
     ],
@@ -144,6 +143,9 @@ def test_a_row_that_hangs_on_a_rejected_person_is_rejected_too(centre: Centre) -
         ("patients", PATIENTS.replace("14/03/1985", "1985"), ("person", "birth_date", "R08")),
         ("patients", PATIENTS.replace("hom", "het"), ("variant", "zygosity", "R10")),
         ("labs", LABS.replace("12,5", "6,5"), ("lab_measurement", "value", "R80")),
+        # impossible as declared, usual in g/L and in mmol/L: read so
+        ("labs", LABS.replace("12,5", "125"), ("lab_measurement", "value", "R80")),
+        ("labs", LABS.replace("96,2", "2,4"), ("lab_measurement", "value", "R80")),
     ],
 )  # fmt: skip
 def test_an_odd_row_is_kept_and_flagged(

@@ -114,7 +114,8 @@ def test_no_output_holds_a_word_about_anybody_whose_consent_is_not_known(centre:
         if path.is_file() and "inbox" not in path.parts
     }
     said = ("SECRET", "VERSCHWIEGEN", "UNKLAR", "einst-im-mai", "verboten", "verhohlen",
-            "verwischt", "verirrt", "verloren", "vergessen", "1003", "2001", "2002", "4711")  # fmt: skip
+            "verwischt", "verirrt", "verloren", "vergessen", "1003", "2001",
+            "2002", "4711")  # fmt: skip
     for word in said:
         holding = [str(path) for path, content in written.items() if word.encode() in content]
         assert holding == [], word
