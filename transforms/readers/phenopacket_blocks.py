@@ -13,7 +13,7 @@ from typing import Any
 from transforms.readers.unit_ontology import UCUM_OF_TERM
 
 
-__all__ = ["BLOCKS", "Block", "Column", "Node", "after_colon", "flatten", "transcript_of"]
+__all__ = ["BLOCKS", "RARE", "Block", "Column", "Node", "after_colon", "flatten", "transcript_of"]
 
 Node = Mapping[str, Any]
 """A JSON object: keys in snake_case, every number kept as the text that was written."""
@@ -23,7 +23,10 @@ Convert = Callable[[str], str | None]
 EPOCH = "1970-01-01T00:00:00"  # what protobuf writes for a time that was never set
 TIME_OF_DAY = "time of day"
 NEVER_SET = "1970-01-01, never set"
+VCF = ("chrom", "pos", "ref", "alt")
 HUMAN = "NCBITaxon:9606"
+# Columns that a relation has only when a file says something there.
+RARE = ("_age_range_iso", "_gestation_iso", "_date_end")
 LATERALITY = {"HP:0012832", "HP:0012833", "HP:0012834", "HP:0012835"}
 DURATION = re.compile(r"P?(?=\d)(?:[\d.]+[YMWD])+(?:T[\d.HMS]+)?")
 ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}T")
@@ -50,7 +53,7 @@ class Block:
 
 def flatten(element: Node, block: Block) -> tuple[dict[str, str | None], set[str]]:
     """Return the text of each column of `block`, and the paths that no column takes."""
-    leaves = dict(_leaves(element))
+    leaves = dict(_leaves(_timed(element)))
     row = {name: _take(column, leaves) for name, column in block.columns.items()}
     known = {path for column in block.columns.values() for path in column.paths}
     lost = {_unknown(path, known) for path in leaves if path not in known}
@@ -125,12 +128,40 @@ def _ucum(text: str) -> str | None:
 
 
 def _time(name: str, *keys: str, legacy_age: Sequence[str] = ()) -> dict[str, Column]:
-    """Return the columns of a TimeElement that stands under any of `keys`."""
-    ages = [*(f"{key}.age.iso8601duration" for key in keys), *legacy_age]
+    """Return the columns of a TimeElement that stands under any of `keys`.
+
+    Beside an age or a date it may be a range of ages (`P3Y/P5Y`), an interval, whose start is the
+    date, or an age before birth (`P24W3D`); `_elements` makes one text of each.
+    """
+
+    def each(path: str) -> tuple[str, ...]:
+        return tuple(f"{key}.{path}" for key in keys)
+
     return {
-        f"{name}_age_iso": Column(tuple(ages), _duration),
-        f"{name}_date": Column(tuple(f"{key}.timestamp" for key in keys), _date),
+        f"{name}_age_iso": Column((*each("age.iso8601duration"), *legacy_age), _duration),
+        f"{name}_age_range_iso": Column(each("age_range.text")),
+        f"{name}_gestation_iso": Column(each("gestational_age.text")),
+        f"{name}_date": Column((*each("timestamp"), *each("interval.start")), _date),
+        f"{name}_date_end": Column(each("interval.end"), _date),
     }
+
+
+def _timed(node: Any) -> Any:
+    """Return `node` with one text for each range of ages and each gestational age in it."""
+    if isinstance(node, list):
+        return [_timed(item) for item in node]
+    if not isinstance(node, Mapping):
+        return node
+    timed = {key: _timed(value) for key, value in node.items()}
+    ages = timed.get("age_range")
+    if isinstance(ages, Mapping):
+        ends = [_duration(ages.get(end, {}).get("iso8601duration", "")) for end in ("start", "end")]
+        timed["age_range"] = {"text": "/".join(ends)} if any(ends) else ages
+    before = timed.get("gestational_age")
+    if isinstance(before, Mapping) and before.get("weeks"):
+        days = f"{before['days']}D" if before.get("days") else ""
+        timed["gestational_age"] = {"text": f"P{before['weeks']}W{days}"}
+    return timed
 
 
 def _subjects(packet: Node, _: Counter[str]) -> Iterator[Node]:
@@ -169,7 +200,7 @@ def _variants(packet: Node, not_held: Counter[str]) -> Iterator[Node]:
             called = dict(one.get("variant_interpretation") or {})
             descriptor = dict(called.get("variation_descriptor") or {})
             expressions = _expressions(descriptor.pop("expressions", None) or ())
-            called["variation_descriptor"] = descriptor
+            called["variation_descriptor"] = _with_vcf(descriptor)
             yield {
                 **outer,
                 **inner,
@@ -177,6 +208,15 @@ def _variants(packet: Node, not_held: Counter[str]) -> Iterator[Node]:
                 "variant_interpretation": called,
                 "expressions": expressions,
             }
+
+
+def _with_vcf(descriptor: Node) -> Node:
+    """Return a descriptor whose VCF record is one text, as in `chr7:117559590:A:T`."""
+    record = descriptor.get("vcf_record")
+    if not isinstance(record, Mapping) or not all(record.get(key) for key in VCF):
+        return descriptor
+    rest = {key: value for key, value in record.items() if key not in VCF}
+    return {**descriptor, "vcf_record": rest | {"text": ":".join(str(record[key]) for key in VCF)}}
 
 
 def _expressions(listed: Sequence[Node]) -> dict[str, str]:
@@ -190,13 +230,27 @@ def _expressions(listed: Sequence[Node]) -> dict[str, str]:
     return found
 
 
-def _procedures(packet: Node, not_held: Counter[str]) -> Iterator[Node]:
-    for action in packet.get("medical_actions") or ():
-        if "procedure" in action:
-            yield action
-        else:
-            kinds = {"treatment", "radiation_therapy", "therapeutic_regimen"} & set(action)
-            not_held[f"medical_actions.{min(kinds, default='unknown')}"] += 1
+def _actions(kind: str) -> Callable[[Node, Counter[str]], Iterator[Node]]:
+    """Yield the medical actions of one kind; those that no block takes are counted once."""
+
+    def elements(packet: Node, not_held: Counter[str]) -> Iterator[Node]:
+        for action in packet.get("medical_actions") or ():
+            if kind in action:
+                yield action
+            elif kind == "procedure" and "treatment" not in action:
+                kinds = {"radiation_therapy", "therapeutic_regimen"} & set(action)
+                not_held[f"medical_actions.{min(kinds, default='unknown')}"] += 1
+
+    return elements
+
+
+def _treatments(packet: Node, not_held: Counter[str]) -> Iterator[Node]:
+    """Take the first dose interval; further ones are counted."""
+    for action in _actions("treatment")(packet, not_held):
+        treatment = dict(action["treatment"])
+        intervals = treatment.pop("dose_intervals", None) or []
+        not_held["treatments.dose_intervals after the first"] += max(len(intervals) - 1, 0)
+        yield {**action, "treatment": treatment, "dose": intervals[0] if intervals else {}}
 
 
 VARIATION = "variant_interpretation.variation_descriptor"
@@ -282,10 +336,36 @@ BLOCKS: Mapping[str, Block] = {
             "zygosity_id": Column((f"{VARIATION}.allelic_state.id",)),
             "zygosity_label": Column((f"{VARIATION}.allelic_state.label",)),
             "acmg": Column(("variant_interpretation.acmg_pathogenicity_classification",)),
+            "genome_assembly": Column((f"{VARIATION}.vcf_record.genome_assembly",)),
+            "vcf": Column((f"{VARIATION}.vcf_record.text",)),
+        },
+    ),
+    "treatments": Block(
+        _treatments,
+        {
+            "agent_id": Column(("treatment.agent.id",)),
+            "agent_label": Column(("treatment.agent.label",)),
+            "route_id": Column(("treatment.route_of_administration.id",)),
+            "route_label": Column(("treatment.route_of_administration.label",)),
+            "drug_type": Column(("treatment.drug_type",)),
+            "dose": Column(("dose.quantity.value",)),
+            "dose_unit_id": Column(("dose.quantity.unit.id",)),
+            "dose_unit_label": Column(("dose.quantity.unit.label",)),
+            "dose_unit_ucum": Column(("dose.quantity.unit.id",), _ucum),
+            "schedule_id": Column(("dose.schedule_frequency.id",)),
+            "schedule_label": Column(("dose.schedule_frequency.label",)),
+            "start_date": Column(("dose.interval.start",), _date),
+            "stop_date": Column(("dose.interval.end",), _date),
+            "cumulative_dose": Column(("treatment.cumulative_dose.value",)),
+            "cumulative_dose_unit_ucum": Column(("treatment.cumulative_dose.unit.id",), _ucum),
+            "target_id": Column(("treatment_target.id",)),
+            "intent_id": Column(("treatment_intent.id",)),
+            "response_id": Column(("response_to_treatment.id",)),
+            "stop_reason_id": Column(("treatment_termination_reason.id",)),
         },
     ),
     "procedures": Block(
-        _procedures,
+        _actions("procedure"),
         {
             "procedure_id": Column(("procedure.code.id",)),
             "procedure_label": Column(("procedure.code.label",)),

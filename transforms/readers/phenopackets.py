@@ -6,8 +6,6 @@ defects of files in circulation are mended: `negated` of version 1, durations wi
 1970-01-01T00:00:00Z, which stands for a date that was never set.
 """
 
-import json
-import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -19,7 +17,7 @@ import duckdb
 import pyarrow as pa
 
 from transforms.errors import SourceError, raise_all
-from transforms.readers.phenopacket_blocks import BLOCKS, Node, flatten
+from transforms.readers.phenopacket_blocks import BLOCKS, RARE, Node, flatten
 from transforms.readers.relation import (
     Part,
     SourceLike,
@@ -29,11 +27,11 @@ from transforms.readers.relation import (
     part,
     store,
 )
+from transforms.readers.strict_json import NotStrictJsonError, Parser, text_of
 
 
 __all__ = ["columns", "read"]
 
-MAX_NUMBER_LENGTH = 64
 HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 GROUPS = {"proband": "Family", "members": "Cohort"}
 KEYS_OF_BLOCKS = {
@@ -41,17 +39,18 @@ KEYS_OF_BLOCKS = {
     "features": "phenotypic_features",
     "measurements": "measurements",
     "variants": "interpretations",
+    "treatments": "medical_actions",
     "procedures": "medical_actions",
 }
 SEPARATE_KEYS = {"id", "subject", "meta_data", *KEYS_OF_BLOCKS.values()}
 
 
-class _NotPhenopacketError(ValueError):
+class _NotPhenopacketError(NotStrictJsonError):
     """Why a file is not taken; the text names keys of the schema, never a value."""
 
 
 def columns(block: str) -> tuple[str, ...]:
-    """Return the text columns of `block` in order; `subject_id` comes first."""
+    """Return all text columns of `block` in order; `subject_id` comes first."""
     names = tuple(BLOCKS[block].columns)
     return names if names[0] == "subject_id" else ("subject_id", *names)
 
@@ -83,12 +82,31 @@ def read(source: SourceLike, inbox: Path, connection: duckdb.DuckDBPyConnection)
             packets = _packets(content(path, name))
             parts.append(_read_part(packets, block, name, not_held))
             others |= _blocks_in(packets) - {block}
-        except _NotPhenopacketError as refusal:
+        except NotStrictJsonError as refusal:
             problems.append(f"{name}: not a readable phenopacket: {refusal}")
         except (AttributeError, TypeError):
             problems.append(f"{name}: not a readable phenopacket: {block} are not as in version 2")
     raise_all(SourceError, problems)
-    return store(source, parts, connection, not_held=not_held, other_parts=others)
+    kept = _without_rare(parts)
+    return store(source, kept, connection, not_held=not_held, other_parts=others)
+
+
+def _without_rare(parts: Sequence[Part]) -> list[Part]:
+    """Return `parts` without rare columns that no file says anything in."""
+    empty = {
+        name
+        for name in (parts[0].columns if parts else ())
+        if name.endswith(RARE)
+        and all(one.table[name].null_count == len(one.table) for one in parts)
+    }
+    return [
+        Part(
+            one.file,
+            tuple(name for name in one.columns if name not in empty),
+            one.table.drop_columns(list(empty)),
+        )
+        for one in parts
+    ]
 
 
 def _read_part(packets: Sequence[Node], block: str, name: str, not_held: Counter[str]) -> Part:
@@ -110,7 +128,9 @@ def _read_part(packets: Sequence[Node], block: str, name: str, not_held: Counter
 def _blocks_in(packets: Sequence[Node]) -> set[str]:
     """Return the blocks for which `packets` hold anything."""
     filled = {block for block, key in KEYS_OF_BLOCKS.items() if any(p.get(key) for p in packets)}
-    return {"subjects", *filled}
+    actions = [action for packet in packets for action in packet.get("medical_actions") or ()]
+    kinds = {f"{kind}s" for kind in ("treatment", "procedure") if any(kind in a for a in actions)}
+    return {"subjects", *(filled - {"treatments", "procedures"}), *kinds}
 
 
 def _beside_the_blocks(packet: Node) -> dict[str, int]:
@@ -120,8 +140,13 @@ def _beside_the_blocks(packet: Node) -> dict[str, int]:
 
 
 def _packets(data: bytes) -> list[Node]:
-    """Return the phenopackets in `data`, one object or a list of them."""
-    found = _strict_json(data)
+    """Return the phenopackets in `data`: one object, a list of them, or one a line."""
+    text, parser = text_of(data), Parser(_snake_case)
+    first, _, rest = text.strip().partition("\n")
+    if first.rstrip().endswith("}") and rest.lstrip().startswith("{"):
+        found: Any = [parser.parse(line) for line in text.splitlines() if line.strip()]
+    else:
+        found = parser.parse(text)
     packets = found if isinstance(found, list) else [found]
     if not packets:
         raise _NotPhenopacketError("the list is empty; one phenopacket per person was expected")
@@ -153,41 +178,6 @@ def _is_list_of_nodes(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(item, dict) for item in value)
 
 
-def _strict_json(data: bytes) -> Any:
-    """Parse JSON strictly: no key twice, no NaN, no infinity; numbers stay texts."""
-    try:
-        return json.loads(
-            data.decode("utf-8-sig"),
-            object_pairs_hook=_node,
-            parse_constant=_no_constant,
-            parse_float=_number,
-            parse_int=_number,
-        )
-    except UnicodeDecodeError:
-        raise _NotPhenopacketError("it is not UTF-8 text, as JSON must be") from None
-    except json.JSONDecodeError as error:
-        raise _NotPhenopacketError(f"it is not valid JSON at line {error.lineno}") from None
-    except RecursionError:
-        raise _NotPhenopacketError("it is nested too deeply") from None
-
-
-def _node(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    node = {_snake_case(key): value for key, value in pairs}
-    if len(node) < len(pairs):
-        raise _NotPhenopacketError("a key is given twice in one object")
-    return node
-
-
 @cache
 def _snake_case(key: str) -> str:
     return HUMP.sub("_", key).lower()
-
-
-def _no_constant(_: str) -> Any:
-    raise _NotPhenopacketError("it holds NaN or Infinity, which JSON does not have")
-
-
-def _number(text: str) -> str:
-    if len(text) > MAX_NUMBER_LENGTH or not math.isfinite(float(text)):
-        raise _NotPhenopacketError("it holds a number that is too large")
-    return text
