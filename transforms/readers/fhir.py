@@ -181,7 +181,7 @@ def _rows(
             reading.lost[f"{reading.name} entered in error"] += 1
         else:
             yield from _block_rows(url, resource, reading)
-    except (AttributeError, TypeError, KeyError):
+    except (AttributeError, TypeError, KeyError, ValueError, IndexError):
         raise SourceError(
             f"{name}: a {kind if kind in KINDS else 'resource'} is not built as in FHIR R4; "
             "check with a FHIR validator, and export again"

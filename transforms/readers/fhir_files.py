@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from transforms.errors import SourceError
-from transforms.readers.fhir_paths import Node
+from transforms.readers.fhir_paths import Node, values
 from transforms.readers.relation import content
 from transforms.readers.strict_json import NotStrictJsonError, Parser, text_of
 
@@ -93,7 +93,7 @@ class Files:
                 f"{name}: it is a Bundle of another type than {', '.join(BUNDLES)}; "
                 "export the present state of the records, not their history or a server's answers"
             )
-        links = [one for one in head.get("link") or () if isinstance(one, Mapping)]
+        links = [one for one in values(head, ("link",)) if isinstance(one, Mapping)]
         if any(one.get("relation") == "next" for one in links):
             self.notes.append(
                 f"{name}: it is one page of several (link 'next'); put all pages into the inbox"

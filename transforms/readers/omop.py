@@ -34,6 +34,8 @@ from transforms.readers.relation import (
 __all__ = ["read"]
 
 CONCEPT = "concept"
+# What pyarrow raises for a damaged file.
+BROKEN = (pa.ArrowException, OSError, UnicodeDecodeError)
 
 Blocks = Callable[[], Iterator[pa.Table]]
 
@@ -124,7 +126,7 @@ def _of_file(source: SourceLike, inbox: Path, path: Path, notes: list[str]) -> _
 
 def _parquet(path: Path, name: str) -> _Piece:
     """Return the rows of a Parquet file as texts; it has no header row, so rows count from 1."""
-    columns = column_names(_opened(path, name).schema_arrow.names)
+    columns = _names(path, name)
 
     def blocks() -> Iterator[pa.Table]:
         row = 1
@@ -134,16 +136,23 @@ def _parquet(path: Path, name: str) -> _Piece:
                 numbers = pa.array(range(row, row + batch.num_rows), pa.int64())
                 yield _with_provenance(cells, columns, name, numbers)
                 row += batch.num_rows
-        except (pa.ArrowException, OSError):
+        except BROKEN:
             raise _unreadable(name) from None
 
     return _Piece(name, tuple(column.lower() for column in columns), blocks)
 
 
+def _names(path: Path, name: str) -> tuple[str, ...]:
+    try:
+        return column_names(_opened(path, name).schema_arrow.names)
+    except BROKEN:
+        raise _unreadable(name) from None
+
+
 def _opened(path: Path, name: str) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(path)
-    except (pa.ArrowException, OSError):
+    except BROKEN:
         raise _unreadable(name) from None
 
 
@@ -157,7 +166,9 @@ def _texts(column: pa.Array) -> pa.Array:
     """Return `column` as texts; points in time to the second."""
     if pa.types.is_timestamp(column.type):
         column = column.cast(pa.timestamp("s"), safe=False)
-    return pc.fill_null(column.cast(pa.string()), "")
+    texts = column.cast(pa.string())
+    texts.validate(full=True)  # that it is text: a damaged file may hold any bytes
+    return pc.fill_null(texts, "")
 
 
 def _of_database(path: Path, inbox: Path, wanted: str) -> _Piece:

@@ -84,7 +84,7 @@ def read(source: SourceLike, inbox: Path, connection: duckdb.DuckDBPyConnection)
             others |= _blocks_in(packets) - {block}
         except NotStrictJsonError as refusal:
             problems.append(f"{name}: not a readable phenopacket: {refusal}")
-        except (AttributeError, TypeError):
+        except (AttributeError, TypeError, KeyError, ValueError, IndexError):
             problems.append(f"{name}: not a readable phenopacket: {block} are not as in version 2")
     raise_all(SourceError, problems)
     kept = _without_rare(parts)

@@ -88,6 +88,8 @@ def _table(rows: Iterator[Row], name: str) -> Part:
         tables.append(part(name, "", keys, arrays, pa.array(range(start, start + len(chunk)))))
         start += len(chunk)
     keys = list(dict.fromkeys(key for table in tables for key in table.columns))
+    if not keys:
+        raise _not_an_export(name)
     united = pa.concat_tables([table.table for table in tables], promote_options="default").select(
         [*keys, *PROVENANCE]
     )
