@@ -93,9 +93,14 @@ def _leave_repeated(connection: duckdb.DuckDBPyConnection, table: Table, mapping
     connection.execute(
         f"create or replace temp table repeated as with told as (select row_id, person_id, "
         f"source_id, source_file, source_sheet, source_row, row({values}) as said from {staged} "
-        "where person_id is not null), counted as (select *, row_number() over ("
+        "where person_id is not null), "
+        # few are told twice: only those are put in order
+        "twice as (select person_id, said from told group by all "
+        "having count(distinct (source_id, source_file)) > 1), "
+        "counted as (select *, row_number() over ("
         "partition by person_id, source_id, source_file, said order by source_row, row_id) as copy "
-        "from told) select row_id, row_number() over same as nth, "
+        "from told semi join twice using (person_id, said)) "
+        "select row_id, row_number() over same as nth, "
         "count(*) over (partition by person_id, said, copy) as times from counted "
         "window same as (partition by person_id, said, copy "
         "order by source_file, source_sheet, source_row, row_id)"
