@@ -11,6 +11,7 @@ column gives no rows, instead of an error; a column that the shipped mapping doe
 blocks the run, until the centre's own rows map or ignore it.
 """
 
+import csv
 import dataclasses
 import functools
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,6 +22,7 @@ import duckdb
 
 from transforms.errors import MappingError, raise_all
 from transforms.mapping import (
+    SHEETS,
     FieldRule,
     IgnoreRule,
     Mapping,
@@ -35,11 +37,22 @@ from transforms.sql import identifier, qualified
 if TYPE_CHECKING:
     from transforms.readers import SourceTable
 
-__all__ = ["FORM", "READY", "expand", "fill_gaps", "ready_names", "shipped"]
+__all__ = [
+    "FORM",
+    "READY",
+    "carries_consent",
+    "expand",
+    "fill_gaps",
+    "ready_names",
+    "shipped",
+    "write_ready",
+]
 
 READY = Path(__file__).parent / "mappings"
 FORM = "form"
 # What a row of `sources` with `ready` may not say, because the shipped mapping does.
+# Which files of an inbox a ready mapping means when nobody says it.
+PATTERNS = {"phenopackets": "**/*.json", FORM: "**/*.xlsx"}
 LOOKED_UP = ("recode", "split")
 SHIPPED = ("format", "sheet", "header_row", "encoding", "delimiter", "decimal", "thousands",
            "id_column", "repeat_key")  # fmt: skip
@@ -67,6 +80,30 @@ def shipped(name: str) -> Mapping:
 
     parts = {part.name: placed(getattr(mapping, part.name)) for part in dataclasses.fields(Mapping)}
     return Mapping(**parts)  # type: ignore[arg-type]
+
+
+def carries_consent(name: str) -> bool:
+    """Return whether files of a shipped mapping's format can say yes to reuse."""
+    return any(rule.field == "consent_reuse" for rule in shipped(name).fields)
+
+
+def write_ready(folder: Path, name: str) -> None:
+    """Write the four sheets of a mapping that is one shipped mapping and nothing else.
+
+    Raises MappingError when there is no such mapping, or a mapping in `folder` already.
+    """
+    if name not in ready_names():
+        raise MappingError(f"{name!r} is no ready mapping; use one of {', '.join(ready_names())}")
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.iterdir()):
+        raise MappingError(f"{folder}: there is a mapping already; add a row to its sheet sources")
+    row = {"source": name, "ready": name, "file": PATTERNS.get(name, "**/*")}
+    for sheet, columns in SHEETS.items():
+        with (folder / f"{sheet}.csv").open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
+            writer.writeheader()
+            if sheet == "sources":
+                writer.writerow(row)
 
 
 def expand(mapping: Mapping) -> Mapping:

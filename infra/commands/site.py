@@ -51,15 +51,39 @@ def init(
     name: Annotated[str, typer.Option(help="The centre's full name.")],
     country: Annotated[str, typer.Option(help="ISO 3166-1 alpha-2, such as FR.")],
     language: Annotated[str, typer.Option(help="ISO 639-1, such as fr.")],
+    mapping: Annotated[
+        str | None,
+        typer.Option(help="Write a mapping that ships: rarelink_redcap, phenopackets, fhir, omop."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Create a site's folder: put files into its inbox/ and a mapping into its mapping/."""
+    from transforms.ready import ready_names, write_ready
+
+    if mapping is not None and mapping not in ready_names():
+        raise SetupError(f"--mapping {mapping}: use one of {', '.join(ready_names())}")
     site = create_site(folder, site_id=site_id, name=name, country=country, language=language)
+    if mapping is not None:
+        write_ready(site.mapping, mapping)
     text = (
         f"Created {site.id} in {site.folder}.\nNext: put the centre's files into {site.inbox}, "
-        f"the mapping into {site.mapping}, then `marmor site run {folder}`."
+        f"{_mapping_step(site, mapping)}, then `marmor site run {folder}`."
     )
-    emit({"site": site.id, "folder": site.folder}, as_json=as_json, text=text)
+    emit({"site": site.id, "folder": site.folder, "mapping": mapping}, as_json=as_json, text=text)
+
+
+def _mapping_step(site: Site, mapping: str | None) -> str:
+    """Say what is still to be done for the mapping."""
+    from transforms.ready import carries_consent
+
+    if mapping is None:
+        return f"the mapping into {site.mapping}"
+    if carries_consent(mapping):
+        return "see what they hold with `marmor site check`"
+    return (
+        f"say in {site.mapping / 'fields.csv'} that you hold each person's consent to reuse "
+        "(`marmor site check` says how)"
+    )
 
 
 @app.command()

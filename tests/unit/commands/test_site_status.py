@@ -74,3 +74,18 @@ def test_a_sheet_that_cannot_be_opened_is_not_called_damaged(tmp_path: Path) -> 
     with pytest.raises(MappingError) as caught:
         parse_mapping(tmp_path)
     assert "UTF-8" not in str(caught.value)
+
+
+def test_a_centre_that_has_phenopackets_starts_with_the_ready_mapping(tmp_path: Path) -> None:
+    options = ["--id", "lyon", "--name", "Lyon", "--country", "FR", "--language", "fr"]
+    folder = str(tmp_path / "a")
+    done = CliRunner().invoke(app, ["site", "init", folder, *options, "--mapping", "phenopackets"])
+    assert done.exit_code == 0, done.output
+    assert "consent" in done.output
+    sources = parse_mapping(tmp_path / "a" / "mapping").sources
+    assert {source.ready for source in sources} == {"phenopackets"}
+    again = CliRunner().invoke(
+        app, ["site", "init", str(tmp_path / "b"), *options, "--mapping", "x"]
+    )
+    assert isinstance(again.exception, SetupError)
+    assert not (tmp_path / "b").exists()

@@ -9,7 +9,7 @@ from transforms.dictionary.entry import made_here
 from transforms.errors import MappingError
 from transforms.mapping import NOT_HELD, Mapping, parse_mapping
 from transforms.mapping_check import check_mapping, load_mapping
-from transforms.ready import FORM, READY, ready_names, shipped
+from transforms.ready import FORM, READY, carries_consent, ready_names, shipped, write_ready
 
 
 SOURCES = (
@@ -173,3 +173,14 @@ def test_a_centre_that_does_not_speak_for_its_patients_is_told_what_to_add(tmp_p
     write(tmp_path, OWN)
     with pytest.raises(MappingError, match=r"says that persons agreed to reuse.*own_subjects"):
         load_mapping(tmp_path)
+
+
+@pytest.mark.parametrize("name", [*SHIPPED, FORM])
+def test_a_mapping_that_is_written_is_one_row_and_can_be_read(tmp_path, name):
+    write_ready(tmp_path / "mapping", name)
+    mapping = parse_mapping(tmp_path / "mapping")
+    assert {source.ready for source in mapping.sources} == {name}
+    problems = list(check_mapping(mapping))
+    assert bool(problems) == (not carries_consent(name))
+    with pytest.raises(MappingError, match="there is a mapping already"):
+        write_ready(tmp_path / "mapping", name)
