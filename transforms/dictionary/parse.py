@@ -201,8 +201,8 @@ def _view(name: str, data: Mapping[str, Any], member_sql: str, problems: _Proble
         if field.type == "codes"
     ]
     sql = f"with member as (\n{member_sql}), rows as (\n{data.get('sql', '')})\nselect * from rows"
-    said = (data.get(key, "") for key in ("title", "description", "unit"))
-    return View(name, *said, fields, outcomes, sql)
+    title, description, unit = (data.get(key, "") for key in ("title", "description", "unit"))
+    return View(name, title, description, unit, fields, outcomes, sql)
 
 
 def _fields(place: str, data: Mapping[str, Any], problems: _Problems) -> tuple[Field, ...]:
