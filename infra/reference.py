@@ -68,7 +68,7 @@ def _rules() -> Iterator[str]:
     yield "\n| rule | severity | tables | what it says | what to do |"
     yield "| --- | --- | --- | --- | --- |"
     for rule in RULES:
-        tables = ", ".join(rule.tables)
+        tables = ", ".join(rule.tables) or f"kept by {rule.elsewhere}"
         yield f"| {rule.id} | {rule.severity} | {tables} | {rule.statement} | {rule.remedy} |"
 
 

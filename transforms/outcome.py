@@ -16,8 +16,9 @@ from transforms.collect import Batch
 from transforms.dictionary import DICTIONARY, Table
 from transforms.dictionary.arrow import schema
 from transforms.durable import write_json, write_parquet, write_parquet_stream
-from transforms.mapping import Mapping
+from transforms.mapping import NOT_HELD, Mapping
 from transforms.mapping_check import made_here
+from transforms.rule_checks import filled
 from transforms.site import Site
 from transforms.sql import identifier, qualified
 from transforms.staging import SCHEMA, column
@@ -181,10 +182,10 @@ def coverage(connection: duckdb.DuckDBPyConnection, mapping: Mapping) -> list[di
 def _ways(table: Table, mapping: Mapping) -> dict[str, str]:
     """Return how each field of a table is filled."""
     rules = [rule for rule in mapping.fields if rule.table == table.name]
-    mapped = {rule.field for rule in rules if rule.rule != "not_collected"}
+    mapped = {name for rule in rules if rule.rule not in NOT_HELD for name in filled(rule)}
     if any(rule.bracket is not None for rule in rules) and table.discriminator is not None:
         mapped.add(table.discriminator)
-    lacking = {rule.field for rule in rules if rule.rule == "not_collected"}
+    lacking = {rule.field for rule in rules if rule.rule in NOT_HELD}
     ways = {}
     for field in table.fields:
         if field.name in mapped:

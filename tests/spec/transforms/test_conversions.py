@@ -300,3 +300,51 @@ def test_an_age_or_the_date_itself_where_a_format_may_hold_either():
     ]
     age = rule("diagnosis.onset_age_y", "date_to_age", "", "iso8601")
     assert read(age, ("P2Y6M",), ("2015-04-12",), ("soon",)) == [2.5, None, "<not_a_date>"]
+
+
+@pytest.mark.parametrize(
+    ("decimal", "thousands", "text", "expected"),
+    [
+        (",", "", "1.234", 1234.0),
+        (",", ".", "1.234", 1234.0),
+        (",", " ", "1.234", 1.234),  # a point groups nothing here
+        (",", " ", "12 500,5", 12500.5),
+        (",", " ", "12\u202f500", 12500.0),
+        (",", ".", "12 500", "<not_a_number>"),
+        (".", "'", "12'500.5", 12500.5),
+        (".", "'", "12\u2019500", 12500.0),
+        (".", ",", "12'500", "<not_a_number>"),
+    ],
+)
+def test_only_the_declared_sign_groups_thousands(
+    decimal: str, thousands: str, text: str, expected: object
+) -> None:
+    platelets = rule("lab_measurement.value[platelets]", "number", "", "/uL")
+    wanted = pytest.approx(expected / 1000) if isinstance(expected, float) else expected
+    assert read(platelets, (text,), decimal=decimal, thousands=thousands) == [wanted]
+
+
+@pytest.mark.parametrize(
+    ("arg", "text", "expected"),
+    [
+        # day 1 of the calendar of 1900 is 1 January 1900, which also has a 29 February
+        ("excel", "40271", (2010, 4, 3)),
+        ("excel", "40271.5", (2010, 4, 3)),
+        ("excel;DMY", "36526", (2000, 1, 1)),
+        # day 0 of the calendar of 1904 is 1 January 1904: 1462 days later
+        ("excel1904", "38809", (2010, 4, 3)),
+        ("excel", "03/04/2010", (2010, 4, 3)),
+        ("excel", "2010", (2010, 7, 1)),  # four digits are a year
+        ("excel", "402710", None),
+        ("", "40271", None),  # of which calendar?
+        ("", "12/03", None),  # of which year?
+        ("", "12.03.", None),
+        ("", "mars", None),
+        ("", "03/04/10", None),  # of which century?
+    ],
+)
+def test_serial_days_and_what_is_no_date(
+    arg: str, text: str, expected: tuple[int, int, int] | None
+) -> None:
+    wanted = datetime.date(*expected) if expected else "<not_a_date>"
+    assert read(rule("person.birth_date", "date", arg), (text,), date_order="DMY") == [wanted]
