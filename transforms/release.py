@@ -1,6 +1,6 @@
 """Immutable releases: staged, made durable, named by their content, published by one rename.
 
-    releases/.staging/<run>/  tables and views are written and flushed to disk, then the manifest
+    releases/.staging/        tables and views are written and flushed to disk, then the manifest
     releases/<release>/       by one rename: a release is there whole or not at all
     CURRENT                   replaced at once, last: the release that everybody reads
 
@@ -11,12 +11,10 @@ one release. Nobody changes a release: `verify` compares every byte with the man
 be entered by the site's own user alone, files are read-only.
 """
 
-import fcntl
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -32,7 +30,6 @@ from transforms.dictionary.arrow import schema
 from transforms.durable import (
     fsync_file,
     fsync_folder,
-    private_folder,
     remove,
     write_json,
     write_parquet,
@@ -48,6 +45,7 @@ from transforms.manifest import (
     sealed_manifest,
 )
 from transforms.outcome import DONE
+from transforms.release_folder import publishing
 from transforms.site import Site, current_release
 from transforms.sql import identifier
 from transforms.tombstones import withdrawn_digest
@@ -56,17 +54,12 @@ from transforms.tombstones import withdrawn_digest
 __all__ = [
     "MANIFEST",
     "current_rows",
-    "discard",
     "install",
     "publish",
-    "publishing",
     "releases",
     "stage",
     "verify",
 ]
-
-# Where a rename or a lock is known or suspected not to be what it is on a local disk.
-REMOTE = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "fuse.sshfs", "fuse.s3fs"}
 
 FillTable = Callable[[str, Path], None]
 """Writes the table of that name to that file."""
@@ -97,30 +90,6 @@ def publish(site: Site, run_id: str, decision: Mapping[str, Any], validation_sha
             "hold": _carried(site, staging),
         }
         return install(site, staging, _made_from(site, batch), beside)
-
-
-@contextmanager
-def publishing(site: Site) -> Iterator[Path]:
-    """Be the only publisher of a site; give the empty folder in which to stage a release.
-
-    What a crash left behind is swept before. Raises ReleaseError instead of any OSError.
-    """
-    try:
-        private_folder(site.releases)
-        site.releases.chmod(0o700)
-        with _only_publisher(site):
-            staging = _sweep(site)
-            try:
-                _refuse_remote(site, staging)
-                yield staging
-            finally:
-                with suppress(OSError):
-                    remove(staging)
-    except OSError as error:
-        raise ReleaseError(
-            f"{error.filename or site.releases}: cannot be written ({error.strerror}); make room "
-            f"or mend the folder's permissions and try again; {_still(site)}"
-        ) from None
 
 
 def stage(staging: Path, fill: FillTable) -> None:
@@ -158,21 +127,6 @@ def install(
         audit.note(site, "published", {"release": name, "run": manifest["run_id"]} | _by(beside))
         write_text(site.current, name)
     return name
-
-
-def discard(site: Site, name: str) -> None:
-    """Take a release away: it is gone at once, its bytes a moment later.
-
-    To be called within `publishing`. The current release is never taken away.
-    """
-    if name == current_release(site):
-        raise ReleaseError(f"{site.id}: {name} is the current release and stays")
-    gone = site.releases / f".gone-{name}"
-    remove(gone)
-    os.rename(site.releases / name, gone)
-    fsync_folder(site.releases)
-    remove(gone)
-    fsync_folder(site.releases)
 
 
 def verify(site: Site, release_id: str | None = None) -> Mapping[str, Any]:
@@ -222,71 +176,12 @@ def current_rows(site: Site) -> Mapping[str, int]:
             if f"tables/{name}.parquet" in files}  # fmt: skip
 
 
-@contextmanager
-def _only_publisher(site: Site) -> Iterator[None]:
-    """Wait until no other process publishes at this site; the lock ends with the process."""
-    descriptor = os.open(site.releases / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _sweep(site: Site) -> Path:
-    """Remove what a crash left behind; return a new empty folder to stage in."""
-    staging = site.releases / ".staging"
-    remove(staging)
-    for gone in site.releases.glob(".gone-*"):
-        remove(gone)
-    for draft in site.folder.glob(f".{site.current.name}.*"):
-        draft.unlink(missing_ok=True)
-    draft = staging / "release"
-    staging.mkdir(mode=0o700)
-    draft.mkdir(mode=0o700)
-    return draft
-
-
-def _refuse_remote(site: Site, staging: Path) -> None:
-    """Raise ReleaseError where a rename might not be at once, or a lock not seen by others."""
-    if staging.stat().st_dev != site.releases.stat().st_dev:
-        raise ReleaseError(
-            f"{staging}: is on another disk than {site.releases}, so that a release could not "
-            "appear at once; unmount it"
-        )
-    kind = _file_system(site.releases)
-    if kind in REMOTE:
-        raise ReleaseError(
-            f"{site.releases}: is on {kind}, where renames and locks were never tested; put the "
-            "site's folder on a local disk, and copy releases from there"
-        )
-
-
-def _file_system(path: Path) -> str:
-    """Return the kind of file system that `path` is on, as the kernel calls it."""
-    mounts = Path("/proc/self/mountinfo")
-    if not mounts.is_file():
-        return "unknown"
-    found = ("", "unknown")
-    for line in mounts.read_text(encoding="utf-8", errors="replace").splitlines():
-        fields = line.split()
-        place, kind = fields[4].replace("\\040", " "), fields[fields.index("-") + 1]
-        if path.resolve().is_relative_to(place) and len(place) >= len(found[0]):
-            found = (place, kind)
-    return found[1]
-
-
 def _copy(source: Path, target: Path) -> None:
     """Copy a table's bytes; OSError names the file that could not be written."""
     try:
         shutil.copyfile(source, target)
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(target)) from None
-
-
-def _still(site: Site) -> str:
-    """Say which release is in force after a failure."""
-    return "the release before stays current" if site.current.exists() else "there is none yet"
 
 
 def _stage_views(staging: Path) -> None:

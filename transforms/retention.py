@@ -26,7 +26,8 @@ from transforms.errors import ReleaseError
 from transforms.landing import digests
 from transforms.lock import BusyError, alone
 from transforms.manifest import read_manifest
-from transforms.release import discard, publishing, releases
+from transforms.release import releases
+from transforms.release_folder import discard, publishing
 from transforms.site import Site, current_release
 
 

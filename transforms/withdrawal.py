@@ -34,7 +34,8 @@ from transforms.landing import holding, purge
 from transforms.lock import alone
 from transforms.manifest import read_manifest
 from transforms.pseudonyms import pseudonym, site_key
-from transforms.release import discard, install, publishing, releases, stage, verify
+from transforms.release import install, releases, stage, verify
+from transforms.release_folder import discard, publishing
 from transforms.site import Site, current_release
 from transforms.tombstones import (
     PREFIX,

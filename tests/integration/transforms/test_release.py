@@ -18,6 +18,7 @@ from transforms.dictionary.arrow import schema
 from transforms.errors import ReleaseError
 from transforms.harmonize import harmonize
 from transforms.release import current_rows, publish, releases, verify
+from transforms.release_folder import _file_system
 from transforms.site import Site, current_release
 
 
@@ -188,3 +189,19 @@ def test_a_disk_that_cannot_be_written_leaves_the_release_before(
     assert current_release(site) == first
     verify(site)
     assert release(site) != first
+
+
+def test_a_remote_disk_is_refused(centre: Centre, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = centre()
+    with monkeypatch.context() as patch:
+        patch.setattr("transforms.release_folder._file_system", lambda path: "nfs4")
+        with pytest.raises(ReleaseError, match="is on nfs4, where renames and locks were never"):
+            release(site)
+    assert current_release(site) is None
+    assert releases(site) == ()
+    release(site)
+
+
+def test_the_kind_of_file_system_is_the_innermost_mounts() -> None:
+    assert _file_system(Path("/proc/self")) == "proc"
+    assert _file_system(Path("/")) not in ("", "unknown", "proc")
