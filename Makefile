@@ -58,8 +58,9 @@ audit: install  ## long suites: many kills, many examples
 	$(SITE)/bin/python -m pytest -m audit
 	$(FEDERATION)/bin/python -m pytest -m audit
 
-bench: install  ## speed and memory, as ratios measured side by side
+bench: install  ## speed and memory, as ratios measured side by side; GIGABYTES=5 adds a large file
 	$(SITE)/bin/python -m infra.bench
+	$(SITE)/bin/python -m infra.bench_scale $(if $(GIGABYTES),--gigabytes $(GIGABYTES))
 
 clean:  ## remove what make created, environments included
 	rm -rf .venv build
