@@ -17,7 +17,7 @@ from matplotlib.patches import Rectangle
 from transforms.errors import RequestError
 
 
-__all__ = ["plot"]
+__all__ = ["Drawable", "plot"]
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 LINES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (4, 1, 1, 1)))
