@@ -6,7 +6,7 @@ from infra.demo.findings import FINDINGS
 from infra.demo.mapping_book import MappingBook
 from infra.demo.vocabulary import labs_of, words_of
 from transforms.dictionary import DICTIONARY
-from transforms.readers.phenopacket_blocks import BLOCKS
+from transforms.readers.phenopacket_blocks import BLOCKS, RARE
 
 
 __all__ = ["mapping"]
@@ -22,18 +22,19 @@ def mapping() -> MappingBook:
             source, system="csv", file=file, format="delimited", encoding="utf-8", delimiter=";",
             decimal=",", date_order="DMY", missing="-", id_column="Patientnummer",
         )  # fmt: skip
-    for block in BLOCKS:
+    for name in BLOCKS:
         book.source(
-            block, system="phenopackets", file="phenopackets/*.json", format="phenopackets",
-            sheet=block, decimal=".", date_order="YMD", id_column="subject_id",
+            name, system="phenopackets", file="phenopackets/*.json", format="phenopackets",
+            sheet=name, decimal=".", date_order="YMD", id_column="subject_id",
         )  # fmt: skip
     _map_patient_list(book)
     _map_subjects(book)
     _map_features(book)
     _map_blocks(book)
     why = "not used here, or said by another column"
-    for name, columns in BLOCKS.items():
-        book.ignore_rest(name, columns.columns, "not_needed", why)
+    for name, block in BLOCKS.items():
+        there = (column for column in block.columns if not column.endswith(RARE))
+        book.ignore_rest(name, there, "not_needed", why)
     return book
 
 
