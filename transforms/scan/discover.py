@@ -262,9 +262,15 @@ def _instruments(found: _Found, read: "SourceTable") -> list[_Found]:
     return [replace(found, source=source) for source in sources]
 
 
+def _is_redcap(header: Sequence[str]) -> bool:
+    """Tell whether a header is that of a REDCap export: its own columns, or forms that end so."""
+    forms = [name for name in header if name.endswith("_complete")]
+    return bool(set(REDCAP_COLUMNS) & set(header)) or (bool(forms) and "record_id" in header[:1])
+
+
 def _source(look: _Look, pattern: str, site: Site, taken: set[str]) -> Source:
     """Declare how a table is read, as far as its first rows tell."""
-    redcap = look.kind == "delimited" and bool(set(REDCAP_COLUMNS) & set(look.layout.header))
+    redcap = look.kind == "delimited" and _is_redcap(look.layout.header)
     named = look.sheet or Path(look.file).stem
     stem = re.sub("[^a-z0-9]+", "_", normal(re.sub("[0-9]+", " ", named))).strip("_") or "source"
     name = next(n for n in (stem, *(f"{stem}_{i}" for i in range(2, 1000))) if n not in taken)

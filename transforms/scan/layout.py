@@ -110,4 +110,6 @@ def _are_units(row: Sequence[str]) -> bool:
 def _gap(header: Sequence[str]) -> int:
     """Return the number of an unnamed column between named ones; 0 when there is none."""
     last = max((index for index, cell in enumerate(header) if cell), default=0)
-    return next((index + 1 for index, cell in enumerate(header[:last]) if not cell), 0)
+    first = next((index for index, cell in enumerate(header) if cell), 0)
+    gaps = (index + 1 for index in range(first, last) if not header[index])
+    return next(gaps, 0)

@@ -20,7 +20,7 @@ __all__ = ["Assigned", "assign"]
 GENERIC = 0.8
 LEAST = 0.35  # a weaker likeness is noise
 SURE = 0.75
-NUMBERED = re.compile(r"(?:^|[^0-9])([2-9])\)?$")
+NUMBERED = re.compile(r"[ (#]([2-9])\)?$")
 # One row per person: read from one table of the inbox alone.
 ONCE = ("person", "diagnosis", "death_followup")
 
