@@ -117,8 +117,8 @@ def _beside(what: str, folder: Path, *, pandas: bool) -> Iterator[tuple[str, ...
     for name, measure in yardsticks.items():
         against = _in_process(measure, folder)
         yield (
-            what, f"{took.seconds:.2f} s", f"{took.cpu:.2f} s", f"{took.memory}, {took.child_memory}",
-            name, f"{against.seconds:.2f} s",
+            what, f"{took.seconds:.2f} s", f"{took.cpu:.2f} s",
+            f"{took.memory}, {took.child_memory}", name, f"{against.seconds:.2f} s",
             f"{took.seconds / against.seconds:.2f}",
         )  # fmt: skip
 
@@ -163,7 +163,7 @@ def _bare(folder: Path) -> None:
 
 def _pandas(folder: Path) -> None:
     """Do with the laboratory file, row by row, what staging and limits do with it."""
-    import pandas as pd
+    import pandas as pd  # type: ignore[import-untyped]
 
     key, found = b"0" * 32, []
     for number, row in pd.read_csv(folder / "inbox" / "labs.csv", sep=";", dtype=str).iterrows():
