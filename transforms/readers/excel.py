@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from transforms.errors import AbsentError, SourceError
 from transforms.readers import workbook_guard, workbook_probe
+from transforms.readers.excel_odd import fill_merged, remarks
 from transforms.readers.relation import (
     Part,
     SourceLike,
@@ -130,6 +131,7 @@ def _read_part(
     sheet = _sheet_name(source, workbook.sheet_names, name)
     grid = _grid(workbook, sheet, name)
     header_row = source.header_row
+    merged = fill_merged(workbook, sheet, grid, header_row)
     header = grid[header_row - 1] if len(grid) >= header_row else []
     if not any(str(cell).strip() for cell in header):
         raise SourceError(
@@ -139,7 +141,8 @@ def _read_part(
     columns = column_names([_texts([cell], source.decimal)[0].as_py() for cell in header])
     cells = list(zip(*grid[header_row:], strict=True)) or [()] * len(columns)
     where = f"{name}, sheet {sheet}"
-    odd = [
+    odd = [*remarks(workbook, where, grid, header_row, merged)]
+    odd += [
         n for c, v in zip(columns, cells, strict=True) for n in _odd(f"{where}, column '{c}'", v)
     ]
     rows = pa.array(np.arange(header_row + 1, len(grid) + 1))

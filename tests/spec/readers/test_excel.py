@@ -238,3 +238,61 @@ def test_a_binary_workbook_that_does_not_fit_is_refused(excel, monkeypatch):
     monkeypatch.setattr(workbook_probe, "fits", lambda path: False)
     with pytest.raises(SourceError, match=r"a\.xlsx: the workbook needs more than 2 GB"):
         excel(with_xml("", b"", extra="xl/workbook.bin"))
+
+
+def sheet_with(*rows: Sequence[Any], merged: str = "", hidden: str = "") -> bytes:
+    book = openpyxl.Workbook()
+    book.active.title = "Labs"
+    for line in rows:
+        book.active.append(list(line))
+    if merged:
+        book.active.merge_cells(merged)
+    if hidden:
+        book.create_sheet(hidden).sheet_state = "hidden"
+    stream = io.BytesIO()
+    book.save(stream)
+    return stream.getvalue()
+
+
+def test_each_row_of_a_merged_cell_has_its_value(excel):
+    rows = [["id", "visit"], ["p1", 1], [None, 2], ["p2", 3]]
+    found = excel(sheet_with(*rows, merged="A2:A3"))
+    assert found.rows == [("p1", "1"), ("p1", "2"), ("p2", "3")]
+    assert found.table.notes == (
+        "a.xlsx, sheet Labs: 1 cells are merged over several rows; each row was given the value",
+    )
+
+
+@pytest.mark.parametrize("merged", ["A1:B1", "A4:B4"])
+def test_a_heading_over_several_columns_fills_no_cell(excel, merged):
+    rows = [["id", "visit"], ["p1", 1], ["p2", 3], ["men", None]]
+    assert excel(sheet_with(*rows, merged=merged)).rows[2] == ("men", None)
+
+
+TYPED = [["id", "hb"], ["p1", 141], ["p2", 120]]
+
+
+@pytest.mark.parametrize(
+    ("rows", "note"),
+    [
+        ([*TYPED, ["Total", 2]], "row 4 seems to hold totals, not a patient; delete it"),
+        ([*TYPED, ["Moyenne:", 130.5]], "row 4 seems to hold totals, not a patient; delete it"),
+        (
+            [*TYPED, [None, None], ["id", "ca"], ["p1", 2.4]],
+            "another table seems to begin in row 5; put it on a sheet of its own, "
+            "or its rows are read as those of the first",
+        ),
+    ],
+)
+def test_totals_and_a_second_table_are_noted(excel, rows, note):
+    assert excel(sheet_with(*rows)).table.notes == (f"a.xlsx, sheet Labs: {note}",)
+
+
+@pytest.mark.parametrize("rows", [TYPED, [*TYPED, [None, None], ["p3", 99]], [["id"], ["totals"]]])
+def test_what_is_in_order_is_not_noted(excel, rows):
+    noted = [note for note in excel(sheet_with(*rows)).table.notes if "totals" not in note]
+    assert not noted
+
+
+def test_hidden_sheets_are_noted(excel):
+    assert excel(sheet_with(*TYPED, hidden="old")).table.notes == ("a.xlsx: hidden sheets: old",)
