@@ -24,7 +24,7 @@ from transforms.site import Site, current_release
 from transforms.tombstones import withdrawn_digest
 
 
-__all__ = ["Batch", "code_version", "collect", "inbox_files", "inputs", "load_batch"]
+__all__ = ["Batch", "code_version", "collect", "empty_inbox", "inbox_files", "inputs", "load_batch"]
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from transforms.sql import identifier, qualified
 if TYPE_CHECKING:
     from transforms.readers import SourceTable
 
-__all__ = ["scan_inbox"]
+__all__ = ["pattern_of", "scan_inbox"]
 
 REDCAP_COLUMNS = ("redcap_repeat_instrument", "redcap_event_name", "redcap_data_access_group")
 OMOP_TABLES = ("person", "measurement", "condition_occurrence", "observation_period", "death")
