@@ -153,7 +153,7 @@ def _judge(
         "rule varchar, severity varchar, remedy varchar)"
     )
     connection.execute("create temp table run as select $1::date as ingest_date", [ingest_date])
-    excluded = _exclude(connection)
+    excluded = _exclude(connection, mapping)
     forget_texts(connection)
     if not dry:
         unknown = unmapped_values(connection, mapping)
@@ -189,17 +189,24 @@ def _leave_out(connection: duckdb.DuckDBPyConnection, withdrawn: frozenset[str])
     return int(count)
 
 
-def _exclude(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
+def _exclude(connection: duckdb.DuckDBPyConnection, mapping: Mapping) -> dict[str, Any]:
     """Take away all rows of persons who have not said yes to reuse; return how many there were.
 
-    A person whose consent is recorded twice, and once not as yes, is left out. A consent that could
-    not be read is left out too, and its one row stays to be rejected: it is the mapping's fault.
+    Every source that speaks of a person's consent must say yes, and at least one must speak. A
+    consent that could not be read is left out too, and its one row stays to be rejected: it is the
+    mapping's fault.
     """
-    connection.execute("""
+    speaking = [rule.source for rule in mapping.fields if rule.field == "consent_reuse"]
+    connection.execute(
+        """
         create or replace temp table without_consent as
         select person_id from staged.person where person_id is not null
-        group by person_id having not bool_and(coalesce(consent_reuse = 'yes', false))
-    """)
+        group by person_id having not coalesce(
+            bool_and(coalesce(consent_reuse = 'yes', false))
+            filter (where list_contains($1::varchar[], source_id)), false)
+        """,
+        [speaking],
+    )
     rows = {}
     for table in DICTIONARY.tables.values():
         keep = f"and {column('consent_reuse', 'problem')} is null" if table.name == "person" else ""

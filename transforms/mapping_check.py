@@ -539,6 +539,8 @@ def _check_tables(mapping: Mapping, dictionary: Dictionary) -> Iterator[str]:
                 continue
             if field.name in lacking or field.name == table.discriminator:
                 continue
+            if field.name == "consent_reuse" and any(r.field == field.name for r in mapping.fields):
+                continue  # a list of consents may speak for the persons of other sources
             for bracket in brackets or [None]:
                 if not {(field.name, bracket), (field.name, None)} & given:
                     name = f"{field.name}[{bracket}]" if bracket else field.name

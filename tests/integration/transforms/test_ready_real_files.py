@@ -222,3 +222,35 @@ def test_the_whole_mapping_is_one_row_of_the_workbook(
     own = [path.read_text().splitlines() for path in sorted(site.mapping.glob("*.csv"))]
     assert sum(len(lines) - 1 for lines in own) == 1
     shutil.rmtree(site.folder)
+
+
+CONSENTS = """\
+person,consent_reuse,consents,answer,recode,,,approved,
+person,birth_date,consents,,not_collected,,,approved,
+person,sex_at_birth,consents,,not_collected,,,approved,
+person,first_contact_date,consents,,not_collected,,,approved,\
+"""
+LIST = "consents,,consents.csv,,delimited,,1,utf-8,;,.,YMD,,patient\n"
+
+
+def test_a_list_of_consents_speaks_for_phenopackets(
+    data: Path, tmp_path: Path, ready_centre: Callable[..., Site]
+):
+    """EvCo1 said yes, EvCo2 no, and of the eight others nothing is known: one person is in."""
+    answers = tmp_path / "consents.csv"
+    answers.write_text("patient;answer\nEvCo1;yes\nEvCo2;no\n")
+    packets = sorted(data.glob("rarelink/phenopackets/[0-9]*.json"))
+    site = ready_centre("phenopackets", [answers, *packets], CONSENTS, file="*.json")
+    with (site.mapping / "sources.csv").open("a") as sources:
+        sources.write(LIST)
+    with (site.mapping / "values.csv").open("a") as values:
+        values.write("person,consent_reuse,consents,yes,yes,approved\n")
+        values.write("person,consent_reuse,consents,no,no,approved\n")
+    run_id = collect(site).run_id
+    harmonize(site, run_id)
+    counts = json.loads((site.work / run_id / "harmonization.json").read_text())
+    assert counts["excluded_for_consent"] == 9
+    assert counts["rows"]["person"] == 1
+    path = site.work / run_id / "tables" / "person.parquet"
+    persons = duckdb.sql(f"select birth_date::varchar, consent_reuse from '{path}'")
+    assert persons.fetchall() == [("2015-01-12", "yes")]
