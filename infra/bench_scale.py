@@ -97,7 +97,7 @@ def _report(home: Path, gigabytes: float) -> None:
     sizes = (("300 patients", 300, 3_000), ("30,000 patients", 30_000, 300_000),
              ("250,000 lab rows", 3_000, MILLION // 4), ("1,000,000 lab rows", 3_000, MILLION),
              ("2,000,000 lab rows", 3_000, 2 * MILLION))  # fmt: skip
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for what, patients, labs in sizes:
         folder = _centre(home / what.replace(" ", "-"), patients, labs)
         rows += _beside(what, folder, pandas=labs == MILLION // 4)

@@ -36,7 +36,9 @@ def test_a_file_of_the_wrong_format(marmor: Marmor, published: Published) -> Non
     folder, release = published("ulm")
     path = next((folder / "inbox").glob("*.csv"))
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 20)
-    assert_told(marmor("site", "run", folder), 10, path.name)
+    assert_told(marmor("site", "run", folder), 14, path.name, "a picture", "waits for a decision")
+    report = json.loads(marmor("quality", "report", folder, "--json").out)
+    assert "refused_files" in json.dumps(report)
     assert path.exists()
     assert_kept(marmor, folder, release)
 
