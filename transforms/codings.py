@@ -65,10 +65,10 @@ def coded_words(
             if alias.strip():
                 found.setdefault(alias.strip().lower(), set()).add(code.code)
     for system in systems:
-        for local, code in _pairs(field, system, dictionary):
+        for local, meant in _pairs(field, system, dictionary):
             for text in _spelled(system, local, bare=len(systems) == 1):
-                found.setdefault(text, set()).add(code)
-    return {text: min(codes) for text, codes in found.items() if len(codes) == 1}
+                found.setdefault(text, set()).add(meant)
+    return {text: min(meanings) for text, meanings in found.items() if len(meanings) == 1}
 
 
 def _spelled(system: str, local: str, *, bare: bool) -> Iterator[str]:
