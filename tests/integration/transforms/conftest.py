@@ -129,10 +129,8 @@ def ready_centre(tmp_path: Path) -> Callable[..., Site]:
     """
 
     def make(name: str, files: Iterable[Path], *rows: str, file: str = "*", **texts: str) -> Site:
-        site = create_site(
-            tmp_path / name.replace("_", "-"), site_id="lyon", name="Lyon", country="FR",
-            language="fr",
-        )  # fmt: skip
+        folder = tmp_path / name.replace("_", "-")
+        site = create_site(folder, site_id=folder.name, name="Lyon", country="FR", language="fr")
         for path in files:
             shutil.copyfile(path, site.inbox / path.name)
         own = "".join(f"{row}\n" for row in rows)
