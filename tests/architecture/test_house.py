@@ -2,7 +2,6 @@
 
 import ast
 import importlib.metadata
-import inspect
 import re
 import subprocess
 import sys
