@@ -13,7 +13,16 @@ from transforms.readers.fhir_observations import IMPLICATION, Lost, implication,
 from transforms.readers.fhir_paths import Column, Node, codes, dates, extensions, texts, values
 
 
-__all__ = ["KARYOTYPE", "Person", "Register", "own_key", "subject_key"]
+__all__ = [
+    "KARYOTYPE",
+    "Person",
+    "Register",
+    "contained",
+    "own_id",
+    "own_key",
+    "reference_key",
+    "subject_key",
+]
 
 # Kinds of identifier (HL7 table 0203) that name a person outside the centre, and parts of the
 # systems they are issued under.

@@ -21,10 +21,12 @@ from transforms.readers.text_encoding import text_of
 __all__ = [
     "Project",
     "Variable",
+    "checkbox_column",
     "complete",
     "events_beside",
     "is_dictionary",
     "is_list",
+    "plain",
     "project_beside",
 ]
 
