@@ -8,6 +8,7 @@ import numpy as np
 from infra.demo.columns import Array, Columns, Patients, years
 from infra.demo.patients import AS_OF
 from transforms.dictionary import DICTIONARY, Range
+from transforms.units import READ_AS_MEANT
 
 
 __all__ = ["ELIGIBLE", "conspicuous", "young_spine"]
@@ -70,7 +71,8 @@ def conspicuous(p: Patients, artefact: Mapping[str, Any]) -> Array:
     """Tell which values of the analyte the artefact takes out of the dictionary's limits.
 
     A flag needs a value outside the soft limits, by 1 % so that no rounding brings it back, and
-    inside the hard ones; a reject one outside the hard limits.
+    inside the hard ones; a reject one outside the hard limits. Beyond the hard limits it is flagged
+    too where the unit that was meant is read off the number, which then must be usual in it.
     """
     here = p["lab"]["analyte"] == artefact["analyte"]
     if "factor" not in artefact:
@@ -80,7 +82,10 @@ def conspicuous(p: Patients, artefact: Mapping[str, Any]) -> Array:
     impossible = _outside(value, analyte.hard)
     if artefact["severity"] == "reject":
         return np.array(here & impossible)
-    return np.array(here & _outside(value, analyte.soft) & ~impossible)
+    kept = ~impossible
+    if artefact["analyte"] in READ_AS_MEANT:
+        kept |= ~_outside(p["lab"]["value"], analyte.soft)
+    return np.array(here & _outside(value, analyte.soft) & kept)
 
 
 def _outside(value: Array, limits: Range | None) -> Array:
