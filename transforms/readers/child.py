@@ -64,6 +64,8 @@ def answer(request: Mapping[str, Any]) -> dict[str, Any]:
     except (MemoryError, duckdb.OutOfMemoryException):
         return {"lost": OUT_OF_MEMORY}
     except OSError as error:
+        if error.errno == errno.ENOMEM:
+            return {"lost": OUT_OF_MEMORY}
         return {"full": True} if error.errno in NO_SPACE else {"lost": _place(error)}
     except duckdb.IOException as error:
         return {"full": True} if _is_full(str(error)) else {"lost": _place(error)}

@@ -157,7 +157,7 @@ def test_a_reader_that_takes_too_long_is_stopped(inbox, taken, monkeypatch) -> N
 
 
 def test_a_reader_that_needs_too_much_memory_is_stopped(inbox, taken, monkeypatch) -> None:
-    monkeypatch.setattr(isolation, "MEMORY_BYTES", 220 * 2**20)
+    monkeypatch.setattr(isolation, "MEMORY_BYTES", 400 * 2**20)
     (inbox / "large.json").write_bytes(b'{"id": "a", "x": [' + b"[1]," * 8_000_000 + b"1]}")
     read, connection = taken(source("large", "large.json", "phenopackets", "subjects"))
     assert "memory" in read.refused[0].message
