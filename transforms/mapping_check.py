@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Mapping as MappingType
 from pathlib import Path
+from typing import Any
 
 from transforms.codings import known_systems, systems_of
 from transforms.conversion_rows import EVENTS
@@ -215,7 +216,18 @@ def fitting(mapping: Mapping, columns: MappingType[str, Sequence[str]]) -> Mappi
 
 
 def sound(mapping: Mapping, dictionary: Dictionary = DICTIONARY) -> Mapping:
-    """Return the mapping without the rows of `fields` and `values` that have a problem."""
+    """Return the mapping without the rows of `fields` and `values` that have a problem.
+
+    Of rows that say the same the first stays, in every sheet.
+    """
+    again = {item.place for item, _ in _repeated(mapping)}
+    mapping = dataclasses.replace(
+        mapping,
+        sources=tuple(item for item in mapping.sources if item.place not in again),
+        fields=tuple(item for item in mapping.fields if item.place not in again),
+        values=tuple(item for item in mapping.values if item.place not in again),
+        ignores=tuple(item for item in mapping.ignores if item.place not in again),
+    )
     fields = tuple(
         rule for rule in mapping.fields if not any(_check_field(rule, mapping, dictionary))
     )
@@ -241,7 +253,13 @@ def _one_of(place: str, column: str, given: str, known: Iterable[str]) -> Iterat
 
 
 def _duplicates(mapping: Mapping) -> Iterator[str]:
-    """Yield each row that says again what an earlier row said."""
+    """Yield a problem for each row that says again what an earlier row said."""
+    for item, earlier in _repeated(mapping):
+        yield f"{item.place}: says the same as {earlier}; keep one of the two"
+
+
+def _repeated(mapping: Mapping) -> Iterator[tuple[Any, str]]:
+    """Yield each row that says again what an earlier row said, and the place of that one."""
     parts: list[tuple[Iterable[object], Callable[..., tuple[object, ...]]]] = [
         (mapping.sources, lambda item: (item.source,)),
         (
@@ -264,7 +282,7 @@ def _duplicates(mapping: Mapping) -> Iterator[str]:
         for item in items:
             place = item.place  # type: ignore[attr-defined]
             if (earlier := first.setdefault(key(item), place)) != place:
-                yield f"{place}: says the same as {earlier}; keep one of the two"
+                yield item, earlier
 
 
 def _check_source(source: Source) -> Iterator[str]:

@@ -70,6 +70,16 @@ def test_all_that_blocks_is_said_at_once_in_the_order_to_mend_it(centre: Centre)
     assert not any("'Calcémie'" in line for line in said)  # its row is wrong, it is not unmapped
 
 
+def test_a_row_that_stands_twice_is_said_and_the_rest_is_tried(centre: Centre) -> None:
+    again = next(line for line in FIELDS.splitlines() if line.startswith("person,birth_date"))
+    found = dry_run(centre(fields=f"{FIELDS.rstrip()}\n{again}\n"))
+    assert [line for line in found.blocks if "says the same as fields.csv, row" in line] == list(
+        found.blocks
+    )
+    assert len(found.blocks) == 1
+    assert found.rows["person"] == 2
+
+
 def test_texts_come_out_on_demand_and_never_into_plain_data(centre: Centre) -> None:
     values = VALUES.replace("fracture,bone_site,,*,reject,approved,\n", "")
     site = centre(fractures=FRACTURES + "1001;01/01/2003;Rotule\n", values=values)
