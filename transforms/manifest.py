@@ -18,7 +18,7 @@ MANIFEST = "MANIFEST.json"
 # What a release's name does not depend on: who accepted it and when, after which release it came.
 BESIDES = (
     "release", "decision", "validation_sha256", "parent", "sequence", "published", "hold",
-    "seal_sha256",
+    "mapping_version", "seal_sha256",
 )  # fmt: skip
 NEEDED = {"files", "sequence", "run_id", "seal_sha256"}
 

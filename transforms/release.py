@@ -55,6 +55,7 @@ __all__ = [
     "MANIFEST",
     "current_rows",
     "install",
+    "mapping_version",
     "publish",
     "releases",
     "stage",
@@ -116,7 +117,8 @@ def install(
         verify(site, name)
         remove(staging)
     else:
-        manifest |= {"release": name, **beside, **_parent(site)}
+        version = mapping_version(site, manifest["mapping_sha256"])
+        manifest |= {"release": name, "mapping_version": version, **beside, **_parent(site)}
         manifest["published"] = datetime.now(UTC).isoformat(timespec="seconds")
         manifest["seal_sha256"] = seal_digest(manifest)
         _seal(staging, manifest)
@@ -124,9 +126,21 @@ def install(
         fsync_folder(site.releases)
     if current_release(site) != name:
         # Noted before it is current: nothing is ever read that stands in no audit.
-        audit.note(site, "published", {"release": name, "run": manifest["run_id"]} | _by(beside))
+        made = {"run": manifest["run_id"], "mapping_sha256": manifest["mapping_sha256"]}
+        audit.note(site, "published", {"release": name, **made} | _by(beside))
         write_text(site.current, name)
     return name
+
+
+def mapping_version(site: Site, mapping_sha256: str) -> int:
+    """Return the number of a mapping: 1 for the first that was ever published, and so on.
+
+    A mapping that was published before has its number again. Numbers follow from the site's audit,
+    which outlives releases.
+    """
+    told = (entry["body"].get("mapping_sha256") for entry in audit.entries(site))
+    known = list(dict.fromkeys(digest for digest in told if digest))
+    return known.index(mapping_sha256) + 1 if mapping_sha256 in known else len(known) + 1
 
 
 def verify(site: Site, release_id: str | None = None) -> Mapping[str, Any]:

@@ -29,7 +29,7 @@ def releases(name: SiteArgument, as_json: AsJson = False) -> None:
     site = find_site(name)
     rows = [_listed(site, release_id) for release_id in list_releases(site)]
     columns = ("release", "", "published", "accepted by", "run", "persons", "rows", "dictionary",
-               "size", "intact")  # fmt: skip
+               "mapping", "size", "intact")  # fmt: skip
     cells = [
         (
             row["release"],
@@ -40,6 +40,7 @@ def releases(name: SiteArgument, as_json: AsJson = False) -> None:
             row["persons"],
             row["rows"],
             row["dictionary_version"],
+            row["mapping_version"] or "–",
             f"{row['bytes'] / 1e6:.1f} MB",
             "yes" if row["intact"] else "NO",
         )
@@ -70,6 +71,7 @@ def _listed(site: Site, release_id: str) -> dict[str, Any]:
         "persons": tables.get("tables/person.parquet", {}).get("rows", 0),
         "rows": sum(file["rows"] for file in tables.values()),
         "dictionary_version": manifest.get("dictionary_version"),
+        "mapping_version": manifest.get("mapping_version"),
         "bytes": sum(file["bytes"] for file in files.values()),
         "held_until": (manifest.get("hold") or {}).get("until"),
         "intact": intact,

@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from tests.integration.transforms.conftest import LABS
+from tests.integration.transforms.conftest import LABS, MAPPING
 from transforms.collect import collect
 from transforms.dictionary import DICTIONARY
 from transforms.dictionary.arrow import schema
@@ -105,6 +105,19 @@ def test_a_new_input_gives_a_new_release_that_names_its_parent(centre: Centre) -
     back = centre()
     assert release(back) == first
     assert current_release(back) == first
+
+
+def test_each_mapping_has_a_number_that_comes_back_with_it(centre: Centre) -> None:
+    release(centre())
+    changed = MAPPING["values"].replace(
+        "oui,yes", "oui,yes,approved,\nperson,consent_reuse,,ok,yes"
+    )
+    site = centre(values=changed)
+    release(site)
+    assert verify(site)["mapping_version"] == 2
+    site = centre(labs=LABS + "1001;04/04/2021;12,6;;;\n")
+    release(site)
+    assert verify(site)["mapping_version"] == 1
 
 
 @pytest.mark.parametrize("file", ["tables/person.parquet", "views/fracture.parquet"])
