@@ -75,14 +75,28 @@ def _scan_table(one: "TableScan") -> Group:
             f"{100 * column.missing:.0f} %",
             column.distinct,
             ", ".join(f"{word} ({count})" for word, count in column.shown.items()),
-            "; ".join([*column.detected, *column.notes]),
         )
         for column in one.columns
     ]
-    columns = ("column", "looks like", "missing", "distinct", "most frequent", "look at")
+    columns = ("column", "looks like", "missing", "distinct", "most frequent")
     title = f"{one.source.source}: {place}, {one.rows} rows"
-    notes = [Text(f"! {note}", style="yellow") for note in one.notes]
-    return Group(table(title, columns, rows), *notes)
+    notes = [Text(f"! {note}", style="yellow") for note in [*one.notes, *_to_look_at(one)]]
+    return Group(table(title, columns, rows), *notes, Text())
+
+
+def _to_look_at(one: "TableScan") -> Iterator[str]:
+    """Yield what is to be looked at, once for all columns of which it is true."""
+    said: dict[str, list[str]] = {}
+    for column in one.columns:
+        for note in [*map(_holds, column.detected), *column.notes]:
+            said.setdefault(note, []).append(column.name)
+    for note, names in said.items():
+        yield f"{', '.join(names)}: {note}"
+
+
+def _holds(kind: str) -> str:
+    """Return what a detector of direct identifiers found, in words."""
+    return f"looks like an identifier ({kind.replace('_', ' ')})"
 
 
 RareWords = Annotated[
