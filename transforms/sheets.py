@@ -6,12 +6,13 @@ from collections.abc import Mapping as MappingType
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from transforms.errors import MappingError, raise_all
+from transforms.errors import MappingError, SourceError, raise_all
 
 
 __all__ = ["Row", "Sheet", "read_sheets"]
 
 Row = MappingType[str, str]
+MAX_BYTES = 20 * 2**20
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,7 @@ def _read_workbook(path: Path, names: Sequence[str]) -> dict[str, Sheet]:
     """Read the sheets of an Excel workbook; formulas are taken as their stored results."""
     from python_calamine import CalamineWorkbook  # only at a site
 
+    _check_size(path)
     try:
         with CalamineWorkbook.from_path(path) as book:
             there = [name for name in names if name in book.sheet_names]
@@ -112,6 +114,23 @@ def _read_workbook(path: Path, names: Sequence[str]) -> dict[str, Sheet]:
         name: _sheet(f"{path.name}, sheet {name}", ([_text(cell) for cell in row] for row in rows))
         for name, rows in cells.items()
     }
+
+
+def _check_size(path: Path) -> None:
+    """Refuse a workbook that would unfold beyond memory, on which the parser ends the process."""
+    from transforms.readers.workbook_guard import inspect  # its neighbors are there at a site only
+
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise MappingError(
+                f"{path.name}: larger than {MAX_BYTES // 2**20} MB, as no mapping is; "
+                "save only its four sheets as a new workbook"
+            )
+        inspect(path.read_bytes(), path.name)
+    except OSError as error:
+        raise MappingError(_no_access(path, error)) from None
+    except SourceError as error:
+        raise MappingError(str(error)) from None
 
 
 def _no_access(path: Path, error: OSError) -> str:

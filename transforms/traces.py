@@ -7,6 +7,7 @@ A text counts as found only where it stands alone: `1001` is not found in `21001
 
 import gzip
 import io
+import os
 import re
 import zipfile
 import zlib
@@ -64,7 +65,7 @@ def _can(text: str, encoding: str) -> bool:
 
 def _holds(path: Path, pattern: re.Pattern[bytes], texts: set[str]) -> bool:
     """Return whether one file holds any of the texts, in its name, bytes, members or values."""
-    if pattern.search(path.name.encode()):
+    if pattern.search(os.fsencode(path.name)):
         return True
     with path.open("rb") as file:
         if _in_stream(file, pattern):

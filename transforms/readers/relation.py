@@ -43,6 +43,8 @@ __all__ = [
 
 SCHEMA = "source"
 PROVENANCE = ("source_file", "source_sheet", "source_row")
+ODD_NAME = "called by a name with signs that cannot be shown"
+ODD_SIGNS = {"Cc", "Cs", "Zl", "Zp"}
 BLANKS = " \t\r\n\u00a0\u2007\u202f\ufeff"
 MAX_FILE_BYTES = 200 * 2**20  # of a file that is read at once; delimited text is streamed
 MAX_COLUMNS = 20_000
@@ -180,8 +182,8 @@ def matching_files(source: SourceLike, inbox: Path) -> tuple[Path, ...]:
     if files:
         left_out = _left_out.get()
         return tuple(p for p in files if p.relative_to(inbox).as_posix() not in left_out)
-    for name, message in irregular_files(inbox):
-        if inbox / name in found:
+    for path, _, message in _irregular(inbox):
+        if path in found:
             raise SourceError(message)
     raise SourceError(
         f"source {source.source}: no file in {inbox} matches '{pattern}'; "
@@ -190,16 +192,23 @@ def matching_files(source: SourceLike, inbox: Path) -> tuple[Path, ...]:
 
 
 def irregular_files(inbox: Path) -> tuple[tuple[str, str], ...]:
-    """Return name and refusal of all in `inbox` that is neither file nor folder, such as a link.
+    """Return name and refusal of all in `inbox` that is not read for what it is, such as a link.
 
-    A link may lead to what is not the centre's to give, and a pipe or a device never ends.
+    A link may lead to what is not the centre's to give, and a pipe or a device never ends. A name
+    that cannot be written down, or that a terminal would obey, is shown with escapes.
     """
-    found = ((path, _kind(path, inbox)) for path in sorted(inbox.rglob("*")) if _is_visible(path))
-    named = ((path.relative_to(inbox).as_posix(), kind) for path, kind in found if kind)
-    return tuple(
-        (name, f"{name}: is {kind}, not a file; put the file itself into the inbox")
-        for name, kind in named
-    )
+    return tuple((name, message) for _, name, message in _irregular(inbox))
+
+
+def _irregular(inbox: Path) -> Iterator[tuple[Path, str, str]]:
+    """Yield path, name and refusal of all that is neither a file nor a folder as it should be."""
+    for path in sorted(inbox.rglob("*")):
+        kind = _kind(path, inbox) if _is_visible(path) else ""
+        if kind and not (kind == ODD_NAME and path.is_dir()):
+            name = path.relative_to(inbox).as_posix()
+            shown = ascii(name)[1:-1] if _is_odd(name) else name
+            remedy = "rename it" if kind == ODD_NAME else "put the file itself into the inbox"
+            yield path, shown, f"{shown}: is {kind}; {remedy}"
 
 
 def _is_visible(path: Path) -> bool:
@@ -207,13 +216,20 @@ def _is_visible(path: Path) -> bool:
 
 
 def _kind(path: Path, inbox: Path) -> str:
-    """Return what `path` is when it is neither a file nor a folder that lies in the inbox."""
+    """Return what is wrong with `path` when it is no file or folder of the inbox to be named."""
     mode = path.lstat().st_mode
     if stat.S_ISLNK(mode):
-        return "a link"
+        return "a link, not a file"
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-        return "a pipe, a socket or a device"
-    return "" if path.resolve().is_relative_to(inbox.resolve()) else "reached by a link"
+        return "a pipe, a socket or a device, not a file"
+    if not path.resolve().is_relative_to(inbox.resolve()):
+        return "reached by a link, not a file"
+    return ODD_NAME if _is_odd(path.relative_to(inbox).as_posix()) else ""
+
+
+def _is_odd(name: str) -> bool:
+    """Tell whether a name has a control character, a line break or bytes that are no text."""
+    return any(unicodedata.category(sign) in ODD_SIGNS for sign in name)
 
 
 def content(path: Path, name: str) -> bytes:

@@ -106,6 +106,21 @@ def test_links_pipes_and_devices_are_no_files(inbox, taken, tmp_path) -> None:
     assert all("put the file itself into the inbox" in one.message for one in read.refused)
 
 
+def test_a_name_that_cannot_be_shown_costs_its_file_alone(inbox, taken) -> None:
+    names = (b"good\n2.csv", b"good\x1b[2J.csv", b"good\xff.csv", "good\u2028.csv".encode())
+    for name in names:
+        (inbox / os.fsdecode(name)).write_text(GOOD)
+    (inbox / "good d\u00a0une \u202fMère.csv").write_text("id;x\n5;6\n")
+    read, connection = taken(source("all", "good*.csv"), source("one", "good\n2.csv"))
+    assert len(connection.execute("from source.all").fetchall()) == 3
+    assert rows(connection)
+    assert len(read.refused) == len(names)
+    for refusal in read.refused:
+        assert refusal.message.isprintable()
+        assert refusal.message.isascii()
+        assert refusal.message.endswith("; rename it")
+
+
 def test_nothing_that_can_be_read_is_an_error(inbox, tmp_path) -> None:
     (inbox / "bad.csv").write_bytes(b"")
     with pytest.raises(SourceError, match=r"bad\.csv: the file is empty"):

@@ -195,7 +195,16 @@ def test_unreadable_workbook_and_missing_mapping_are_refused(tmp_path: Path) -> 
     with pytest.raises(MappingError, match=r"no mapping\.xlsx"):
         parse_mapping(tmp_path)
     (tmp_path / "mapping.xlsx").write_bytes(b"PK not a workbook")
-    with pytest.raises(MappingError, match="not a readable Excel workbook"):
+    with pytest.raises(MappingError, match=r"mapping\.xlsx: the workbook is damaged"):
+        parse_mapping(tmp_path)
+
+
+def test_a_workbook_that_would_not_fit_into_memory_is_not_opened(tmp_path: Path) -> None:
+    """One cell far away makes the parser allocate the whole sheet and abort the process."""
+    book = openpyxl.Workbook()
+    book.active["XFD1048576"] = "x"
+    book.save(tmp_path / "mapping.xlsx")
+    with pytest.raises(MappingError, match="a sheet reaches to row 1048576"):
         parse_mapping(tmp_path)
 
 
