@@ -9,7 +9,7 @@ when the dictionary knows it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from fnmatch import fnmatch
 from typing import Any
@@ -112,7 +112,7 @@ class NotHeld:
 
 @dataclass(frozen=True)
 class RefusedFile:
-    """A file that could not be read, without its name: the source, what is wrong, what to do."""
+    """A file that could not be read, without its name: its sources, what is wrong, what to do."""
 
     source: str
     message: str
@@ -178,16 +178,20 @@ def _evidence(
             for source, rows in sorted(counts["rows_read"].items())
         ),
         not_held=tuple(NotHeld(kind, rows) for kind, rows in sorted(counts["not_held"].items())),
-        refused_files=tuple(_nameless(**refused) for refused in counts["refused_files"]),
+        refused_files=tuple(_refused(counts["refused_files"])),
         excluded_for_consent=counts["excluded_for_consent"],
         rejected_rows=sum(table.rejected for table in tables),
         mandatory_cells=_mandatory_cells(connection, fields),
     )
 
 
-def _nameless(source: str, file: str, message: str) -> RefusedFile:
-    """Return a refusal without the file's name, which may hold a patient's."""
-    return RefusedFile(source or "–", message.replace(file, "a file"))
+def _refused(refused: Sequence[Mapping[str, str]]) -> Iterator[RefusedFile]:
+    """Yield each refused file once, without its name, which may hold a patient's."""
+    sources: dict[tuple[str, str], list[str]] = {}
+    for one in refused:
+        sources.setdefault((one["file"], one["message"]), []).append(one["source"] or "–")
+    for (file, message), names in sources.items():
+        yield RefusedFile(", ".join(names), message.replace(file, "a file"))
 
 
 def _tables(

@@ -85,9 +85,9 @@ def write_outcome(
 
 
 def refused_files(site: Site, run_id: str) -> tuple[str, ...]:
-    """Return what was said of each file that a harmonized run could not read."""
+    """Return what was said of each file that a harmonized run could not read, once."""
     text = (site.work / run_id / DONE).read_text(encoding="utf-8")
-    return tuple(one["message"] for one in json.loads(text)["refused_files"])
+    return tuple(dict.fromkeys(one["message"] for one in json.loads(text)["refused_files"]))
 
 
 def _write_table(connection: duckdb.DuckDBPyConnection, table: Table, path: Path) -> int:

@@ -54,7 +54,10 @@ def scan(name: SiteArgument, as_json: AsJson = False) -> None:
 def _scan_text(site: Site, found: "Scan") -> Group:
     """Return a table per table of the inbox, and what to do next."""
     ready = [
-        Text(f"{one.ready}: {one.files} files ({one.file}); their mapping ships with Marmor")
+        Text(
+            f"{one.ready}: {one.files} {'file' if one.files == 1 else 'files'} ({one.file}); "
+            "the mapping ships with Marmor"
+        )
         for one in found.ready
     ]
     refused = [Text(f"not read: {line}", style="red") for line in found.refused]
@@ -193,7 +196,32 @@ def _check_text(site: Site, found: "DryRun") -> Group:
 
 
 def _come_out(found: "DryRun") -> list[Any]:
-    """Return rows per table, coverage of their fields, and what rules would say."""
+    """Return rows per table with their fields, what is left out, and what rules would say."""
+    refused = [one["message"] for one in found.counts.get("refused_files", [])]
+    parts = [*_tables(found), *_left_out(found)]
+    parts += [Text(f"not read: {message}", style="red") for message in dict.fromkeys(refused)]
+    for severity, title in (("hard", "Rows that would be rejected"), ("soft", "Rows to look at")):
+        rows = [
+            (f.rule, f"{f.table}.{f.field}", f.rows, f.remedy)
+            for f in found.findings
+            if f.severity == severity
+        ]
+        if rows:
+            parts.append(table(title, ("rule", "field", "rows", "what to do"), rows))
+    return parts
+
+
+def _left_out(found: "DryRun") -> Iterator[Text]:
+    """Yield who is left out for want of consent, and that nobody is left."""
+    if excluded := found.counts.get("excluded_for_consent"):
+        persons = "person" if excluded == 1 else "persons"
+        yield Text(f"Left out: {excluded} {persons} without consent to reuse.")
+    if found.counts and not found.rows.get("person"):
+        yield Text("Nobody is left: a release of these files would be empty.", style="red")
+
+
+def _tables(found: "DryRun") -> list[Any]:
+    """Return a table of what would come out, or nothing."""
     kept = {name: rows for name, rows in found.rows.items() if rows or found.rejected.get(name)}
     if not kept:
         return []
@@ -209,23 +237,7 @@ def _come_out(found: "DryRun") -> list[Any]:
         for name, rows in kept.items()
     ]
     columns = ("table", "rows", "rejected", "fields that are filled", "nowhere in the files")
-    parts: list[Any] = [table("What would come out", columns, tables)]
-    excluded = found.counts.get("excluded_for_consent")
-    if excluded:
-        parts.append(Text(f"{excluded} persons without consent to reuse are left out."))
-    parts += [
-        Text(f"not read: {one['message']}", style="red")
-        for one in found.counts.get("refused_files", [])
-    ]
-    for severity, title in (("hard", "Rows that would be rejected"), ("soft", "Rows to look at")):
-        rows = [
-            (f.rule, f"{f.table}.{f.field}", f.rows, f.remedy)
-            for f in found.findings
-            if f.severity == severity
-        ]
-        if rows:
-            parts.append(table(title, ("rule", "field", "rows", "what to do"), rows))
-    return parts
+    return [table("What would come out", columns, tables)]
 
 
 def _filled(item: dict[str, Any]) -> str:

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.transforms.conftest import PATIENTS
+from expectations.evidence import gather
+from tests.integration.transforms.conftest import FIELDS, PATIENTS, SOURCES
 from transforms.collect import collect
 from transforms.errors import SourceError
 from transforms.fingerprints import fingerprints
 from transforms.harmonize import harmonize
 from transforms.intake import scratch
+from transforms.outcome import refused_files
 from transforms.readers import isolation
 
 
@@ -26,6 +28,23 @@ def test_a_refused_file_is_counted_and_the_rest_is_harmonized(centre) -> None:
     assert (refused["source"], refused["file"]) == ("labs", "labs.csv")
     assert refused["message"].startswith("labs.csv: the header has 2 cells, but rows 2 have 3")
     assert counts["files_read"] == {"patients": 1, "fractures": 1, "labs": 0}
+
+
+def test_a_file_that_several_sources_read_is_told_of_once(centre) -> None:
+    sources = SOURCES + next(
+        line.replace("labs,", "labs_2,", 1) for line in SOURCES.splitlines() if "labs" in line
+    )
+    fields = FIELDS + "".join(
+        line.replace(",labs,", ",labs_2,") + "\n"
+        for line in FIELDS.splitlines()
+        if ",labs," in line
+    )
+    site = centre(labs="IPP;Date\n1;2;3\n", sources=sources, fields=fields)
+    run_id = harmonize(site, collect(site).run_id).run_id
+    assert len(refused_files(site, run_id)) == 1
+    (refused,) = gather(site, run_id).refused_files
+    assert refused.source == "labs, labs_2"
+    assert "labs.csv" not in refused.message
 
 
 def test_nothing_of_the_reading_outlives_a_run(centre) -> None:
