@@ -28,25 +28,31 @@ def releases(name: SiteArgument, as_json: AsJson = False) -> None:
 
     site = find_site(name)
     rows = [_listed(site, release_id) for release_id in list_releases(site)]
-    columns = ("release", "", "published", "accepted by", "run", "persons", "rows", "dictionary",
-               "mapping", "size", "intact")  # fmt: skip
+    columns = ("release", "state", "published", "from run", "holds", "made with")
     cells = [
         (
             row["release"],
-            "current" if row["current"] else "",
-            str(row["published"] or "–").replace("T", " ").removesuffix("+00:00"),
-            row["accepted_by"] or "–",
+            _state(row),
+            _published(row),
             row["run"],
-            row["persons"],
-            row["rows"],
-            row["dictionary_version"],
-            row["mapping_version"] or "–",
-            f"{row['bytes'] / 1e6:.1f} MB",
-            "yes" if row["intact"] else "NO",
+            f"{row['persons']} persons, {row['rows']} rows, {row['bytes'] / 1e6:.1f} MB",
+            f"dictionary {row['dictionary_version']}, mapping {row['mapping_version'] or '–'}",
         )
         for row in rows
     ]
     emit(rows, as_json=as_json, text=table(f"Releases of {site.id}", columns, cells))
+
+
+def _state(row: dict[str, Any]) -> str:
+    """Return whether a release is in force and as it was published."""
+    parts = ["current"] if row["current"] else []
+    parts += [] if row["intact"] else ["NOT INTACT"]
+    return ", ".join(parts) or "intact"
+
+
+def _published(row: dict[str, Any]) -> str:
+    """Return when a release was published, to the minute, and who accepted it."""
+    return f"{str(row['published'] or '–')[:16].replace('T', ' ')} by {row['accepted_by'] or '–'}"
 
 
 def _listed(site: Site, release_id: str) -> dict[str, Any]:
