@@ -386,7 +386,7 @@ def _coding(text: str) -> str | None:
     change = _cased(text)
     if old := re.fullmatch(rf"([ACGT])({POSITION})([ACGT])", change):
         change = f"{old[2]}{old[1]}>{old[3]}"
-    if _backwards(change):
+    if _backwards(change) or re.search(r"([ACGT])>\1", change):
         return None
     if repeat := re.fullmatch(
         rf"({POSITION}(?:_{POSITION})?)(del|dup)([ACGT]+|[0-9]+)(ins[ACGT]+)?", change

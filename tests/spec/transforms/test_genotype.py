@@ -94,6 +94,8 @@ def test_a_text_is_understood(text: str, expected: list[Row]) -> None:
         "c.647-648dup",  # a dash for "to"?
         "c.648_647dup",
         "c.0A>G",
+        "c.643A>A",  # no change
+        "c.A643A",
         "exon 3 deletion",
         "NC_000016.10:g.1449450C>T",
         "see report",
