@@ -50,6 +50,7 @@ def test_a_word_means_one_code_of_its_list() -> None:
         ("Kieferosteomyelitis", "complication.status[HP:0007626]"),
         ("Knoglemarvssvigt", "complication.status[HP:0005528]"),
         ("Toestemming", "person.consent_reuse"),
+        ("Bruch", "fracture.bone_site"), ("fractuur", "fracture.bone_site"),
         ("sidste kontakt", "death_followup.last_contact_date"),
         ("NHC", "person_id"), ("Cognome", "identifiers"), ("Bemærkning", "free_text"),
     ],
@@ -92,6 +93,12 @@ def test_yes_no_and_unknown(words: str, answer: str) -> None:
 def test_minus_and_nd_stay_in_doubt() -> None:
     assert {"-", "nd", "n", "999"} <= set(LEXICON.doubts)
     assert {"-", "nd"} <= LEXICON.missing
+
+
+@pytest.mark.parametrize("word", ["Femur", "fémur", "Oberschenkel", "dijbeen", "femore", "lårben"])
+def test_a_femur_without_its_part_stays_in_doubt(word: str) -> None:
+    """The dictionary has four parts of the femur and no whole one."""
+    assert "shaft" in LEXICON.doubts[value_key(word)]
 
 
 def test_wrong_translations_are_not_used() -> None:
