@@ -84,32 +84,35 @@ def _overview(as_json: bool) -> None:
         "codelists": {name: part.description for name, part in DICTIONARY.codelists.items()},
     }
     rows = [
-        *((name, f"{len(part.fields)} fields", part.description) for name, part in parts),
-        *(
-            (name, f"{len(part.codes)} codes", part.description)
-            for name, part in DICTIONARY.codelists.items()
-        ),
+        *((name, len(part.fields), part.description) for name, part in parts),
+        *((name, len(part.codes), part.description) for name, part in DICTIONARY.codelists.items()),
     ]
     title = f"Data dictionary {DICTIONARY.version}"
-    emit(data, as_json=as_json, text=table(title, ("name", "size", "what it holds"), rows))
+    emit(
+        data, as_json=as_json, text=table(title, ("name", "fields or codes", "what it holds"), rows)
+    )
 
 
 def _fields(part: Table | View, as_json: bool) -> None:
     """Print the fields of a table or view."""
-    columns: tuple[str, ...] = ("field", "type", "unit", "meaning", "limits")
+    columns: tuple[str, ...] = ("field", "type", "meaning")
     rows: list[tuple[str, ...]] = [
-        (field.name, kind(field), field.unit or "", field.description, limits(field))
+        (field.name, f"{kind(field)} {field.unit or ''}".strip(), _meaning(field))
         for field in part.fields
     ]
     title = f"{part.title}: {part.description}"
     if isinstance(part, Table):
-        columns = (*columns, "obligation", "leaves the site", "JRC")
-        rows = [
-            (*row, field.obligation, field.leaves, field.jrc or "")
-            for row, field in zip(rows, part.fields, strict=True)
-        ]
+        columns = (*columns, "obligation")
+        pairs = zip(rows, part.fields, strict=True)
+        rows = [(*row, field.obligation) for row, field in pairs]
         title += f" All about one field: `marmor dictionary show {part.name}.FIELD`."
     emit(_plain(part), as_json=as_json, text=table(title, columns, rows))
+
+
+def _meaning(field: Field) -> str:
+    """Return what a field means, with its limits."""
+    said = limits(field)
+    return f"{field.description}; {said}" if said else field.description
 
 
 def _field(field: Field, as_json: bool) -> None:
@@ -124,6 +127,7 @@ def _field(field: Field, as_json: bool) -> None:
         "written like": field.pattern,
         "derived": field.derived,
         "refers to": field.references,
+        "JRC element": field.jrc,
         "elsewhere": elsewhere(field),
     }
     cells = [(name, value) for name, value in rows.items() if value]

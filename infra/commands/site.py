@@ -57,7 +57,7 @@ def init(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Create a site's folder: put files into its inbox/ and a mapping into its mapping/."""
+    """Create a site's folder: exports go into its inbox/, the mapping into its mapping/."""
     from transforms.ready import ready_names, write_ready
 
     if mapping is not None and mapping not in ready_names():
@@ -77,7 +77,7 @@ def _mapping_step(site: Site, mapping: str | None) -> str:
     from transforms.ready import carries_consent
 
     if mapping is None:
-        return f"the mapping into {site.mapping}"
+        return "have a mapping drafted with `marmor site scan` and `marmor site suggest`"
     if carries_consent(mapping):
         return "see what they hold with `marmor site check`"
     return (
