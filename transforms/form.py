@@ -223,8 +223,9 @@ def _problems(name: str, form: _Form | None, dictionary: Dictionary) -> Iterator
     """Yield why a file cannot be read as a form of this version."""
     if form is None:
         yield (
-            f"{name}: is not a form of Marmor, but the inbox holds forms too; take it out, or "
-            "write a mapping in which a row of the sheet sources reads the forms with ready = form"
+            f"{name}: is not a form of Marmor, or is damaged, but the inbox holds forms too; take "
+            "it out, fill in a new one, or write a mapping in which a row of the sheet sources "
+            "reads the forms with ready = form"
         )
         return
     outdated = []

@@ -47,12 +47,17 @@ def _latest(site: Site) -> str:
 
 
 def _summary(site: Site, run_id: str, validation: dict[str, Any]) -> object:
-    """Return the verdict and the Kahn categories as a table."""
+    """Return the verdict, what was decided since, and the Kahn categories as a table."""
+    from expectations.review import decision
+
     rows = [
         (category, counts["passed"], counts["failed"])
         for category, counts in validation["categories"].items()
     ]
-    title = f"{site.id} {run_id}: {validation['verdict']} · {site.reports / run_id / 'report.html'}"
+    taken = decision(site, run_id)
+    since = f", {taken.outcome} by {taken.who} on {taken.when[:10]}" if taken else ""
+    page = site.reports / run_id / "report.html"
+    title = f"{site.id} {run_id}: {validation['verdict']}{since} · {page}"
     return table(title, ("category", "passed", "failed"), rows)
 
 
