@@ -128,7 +128,7 @@ def dry_run(site: Site, *, texts: bool = False) -> DryRun:
                 seconds=time.monotonic() - started,
             )
     except (MappingError, SourceError) as error:
-        problems += str(error).splitlines()
+        problems += _of_several(str(error).splitlines())
     blocks = [*problems, *_undone(waiting)]
     return DryRun(
         tuple(sorted(dict.fromkeys(blocks), key=_order)),
@@ -145,6 +145,20 @@ def _of_columns(problems: Sequence[str], mapping: Mapping) -> list[str]:
         for name in rule.used_columns
     }
     return [problem for problem in problems if problem.partition(";")[0] not in named]
+
+
+def _of_several(problems: Iterable[str]) -> Iterator[str]:
+    """Yield once what is said of several sources, as when one file is not there for all of them."""
+    sources: dict[str, list[str]] = {}
+    for problem in problems:
+        place, _, said = problem.partition(": ")
+        source = place.removeprefix("source ")
+        if source == place:
+            yield problem
+        else:
+            sources.setdefault(said, []).append(source)
+    for said, names in sources.items():
+        yield f"source{'s' if len(names) > 1 else ''} {', '.join(names)}: {said}"
 
 
 def _shortened(problems: Iterable[str]) -> list[str]:

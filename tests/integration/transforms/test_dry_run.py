@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.integration.transforms.conftest import FIELDS, FRACTURES, SOURCES, VALUES
-from transforms.dry_run import dry_run
+from transforms.dry_run import _of_several, dry_run
 from transforms.site import Site
 
 
@@ -107,6 +107,13 @@ def test_a_file_that_is_not_there_is_said_and_nothing_is_tried(centre: Centre) -
     found = dry_run(site)
     assert any("laboratory*.csv" in line for line in found.blocks)
     assert found.rows == {}
+
+
+def test_what_is_true_of_several_sources_is_said_once() -> None:
+    said = ["source a: no file", "source b: no file", "source c: empty", "labs.csv: damaged"]
+    assert sorted(_of_several(said)) == [
+        "labs.csv: damaged", "source c: empty", "sources a, b: no file",
+    ]  # fmt: skip
 
 
 def test_a_refused_suggestion_is_as_if_it_were_not_there(centre: Centre) -> None:
