@@ -32,7 +32,7 @@ __all__ = ["Format", "copy_release"]
 Format = Literal["parquet", "csv", "duckdb"]
 
 # A spreadsheet would run these as a formula; behind an apostrophe they are text.
-FORMULA = r"^[=+\-@\t\r]"
+FORMULA = r"^[ \t\r\n]*[=+\-@\x{FF1D}\x{FF0B}\x{FF0D}\x{FF20}]|^[\t\r\n]"  # wide ones as well
 
 
 def copy_release(site: Site, release: str, target: Path, kind: Format) -> Path:

@@ -68,7 +68,7 @@ def test_a_copy_holds_what_was_published(centre: Centre, tmp_path: Path) -> None
         assert connection.execute("select count(*) from views.fracture").fetchall() == [(2,)]
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+49", "-1", "@x", "\tx"])
+@pytest.mark.parametrize("text", ["=1+1", "+49", "-1", "@x", "\tx", "\n=1+1", " =1+1", "\uff1d1+1"])
 def test_no_cell_of_a_copy_is_a_formula(text: str) -> None:
     (cell,) = release_copy._as_text(pa.chunked_array([[text]])).to_pylist()
     assert cell == f"'{text}"
