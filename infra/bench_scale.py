@@ -31,7 +31,7 @@ from transforms.dictionary import DICTIONARY, Range
 from transforms.site import create_site, load_site
 
 
-__all__ = ["main"]
+__all__ = ["Measured", "main"]
 
 MILLION = 1_000_000
 ANALYTES = (  # as the centre writes them, unit, and usual values

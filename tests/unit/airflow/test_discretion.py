@@ -19,8 +19,9 @@ CANARY = "Jeanne Testeur 1987-05-04"
 
 @pytest.fixture
 def folder(tmp_path: Path) -> str:
-    create_site(tmp_path, site_id="lyon", name="Lyon", country="FR", language="fr")
-    return str(tmp_path)
+    folder = tmp_path / "lyon"
+    create_site(folder, site_id="lyon", name="Lyon", country="FR", language="fr")
+    return str(folder)
 
 
 def whole_chain(error: BaseException | None) -> list[BaseException]:

@@ -16,7 +16,8 @@ RUN = "run-0123456789ab"
 
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
-    made = create_site(tmp_path, site_id="lyon", name="Lyon", country="FR", language="fr")
+    folder = tmp_path / "lyon"
+    made = create_site(folder, site_id="lyon", name="Lyon", country="FR", language="fr")
     (made.work / RUN).mkdir(parents=True)
     (made.work / RUN / "batch.json").write_text("{}")
     return made
