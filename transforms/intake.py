@@ -11,7 +11,8 @@ import os
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
+from collections.abc import Mapping as MappingType
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,9 +111,11 @@ def _counts(site: Site, mapping: Mapping, inbox: "Inbox") -> dict[str, Any]:
     files = {name for table in inbox.tables for name in table.files}
     files |= {refusal.file for refusal in inbox.refused}
     there = {path.relative_to(site.inbox).as_posix() for path in inbox_files(site.inbox)}
-    parts = _unread_parts(inbox.tables)
+    unread = _unread(inbox.tables)
+    excel = {source.source for source in mapping.sources if source.format == "excel"}
+    books = {table.files for table in inbox.tables if table.source in excel}
     not_held["files that no source reads"] = len(there - files)
-    not_held["sheets, instruments or tables that no source reads"] = len(parts)
+    not_held["sheets, instruments or tables that no source reads"] = sum(map(len, unread.values()))
     notes = sorted({note for table in inbox.tables for note in table.notes})
     not_held["remarks of the readers, listed in harmonization.json"] = len(notes)
     sources = [source.source for source in mapping.sources]
@@ -121,18 +124,31 @@ def _counts(site: Site, mapping: Mapping, inbox: "Inbox") -> dict[str, Any]:
         "files_read": {name: len(tables[name].files) if name in tables else 0 for name in sources},
         "refused_files": [dataclasses.asdict(refusal) for refusal in inbox.refused],
         "not_held": {kind: count for kind, count in not_held.items() if count},
-        "unread_parts": parts,
+        "unread_parts": sorted(_listed(unread, books)),
         "notes": notes,
     }
 
 
-def _unread_parts(tables: "Sequence[SourceTable]") -> list[str]:
-    """Return the parts of files that every source of these files leaves to others."""
+def _unread(tables: "Sequence[SourceTable]") -> dict[tuple[str, ...], set[str]]:
+    """Return files → those of their parts that every source of these files leaves to others."""
     left: dict[tuple[str, ...], set[str]] = {}
     for table in tables:
         others = set(table.other_parts)
         left[table.files] = left.get(table.files, others) & others
-    return sorted(part for parts in left.values() for part in parts)
+    return left
+
+
+def _listed(
+    unread: MappingType[tuple[str, ...], Set[str]], books: Set[tuple[str, ...]]
+) -> Iterator[str]:
+    """Yield each part's name, but of workbooks how many: a sheet's name may be a patient's."""
+    from transforms.readers.relation import some  # its libraries are there at a site only
+
+    for files, parts in unread.items():
+        if files not in books:
+            yield from parts
+        elif parts:
+            yield f"{some(files)}: {len(parts)} sheets"
 
 
 def _sweep(folder: Path) -> None:

@@ -2,6 +2,13 @@
 
 A typed cell becomes the text a person would write: whole numbers without `.0`, other numbers with
 the source's declared decimal mark, dates and times in ISO form, booleans as true and false.
+
+The declared row alone names the columns. A cell of it that is merged with cells above names its
+column too; a cell that is merged over several columns names the first, and the others are
+`column N`; a name that stands twice, as under two headings, becomes `date` and `date (2)`. What
+stands above is left out; `marmor site scan` shows the headings over several columns.
+
+What is said of a sheet gives its position, never its name: that is free text, perhaps a patient's.
 """
 
 import datetime
@@ -9,6 +16,7 @@ import functools
 import io
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +27,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from transforms.errors import AbsentError, SourceError
-from transforms.readers import workbook_guard, workbook_probe
-from transforms.readers.excel_odd import fill_merged, remarks
+from transforms.readers import workbook_guard
+from transforms.readers.excel_odd import fill_header, fill_merged, remarks
+from transforms.readers.open_document import Range, merged_cells
 from transforms.readers.relation import (
     Part,
     SourceLike,
@@ -43,7 +52,17 @@ OLD_EXCEL = b"\xd0\xcf\x11\xe0"
 KEPT_BYTES = 20 * 2**20
 DATES = {datetime.date, datetime.datetime}
 NUMBERS = {int, float}
+BEFORE = datetime.date(1900, 3, 1)  # Excel counts a 29 February 1900, as day 60
 DATE_TEXT = re.compile(r"\s*\d{1,2}[./-]\d{1,2}[./-]\d{2,4}\s*")
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """A workbook, notes on it, and the merged cells of its sheets where calamine tells none."""
+
+    book: "CalamineWorkbook"
+    notes: tuple[str, ...]
+    merged: tuple[tuple[Range, ...], ...]
 
 
 def read(source: SourceLike, inbox: Path, connection: duckdb.DuckDBPyConnection) -> SourceTable:
@@ -51,35 +70,35 @@ def read(source: SourceLike, inbox: Path, connection: duckdb.DuckDBPyConnection)
 
     `sheet` is the sheet's name, or its position counted from 1, or empty for the first sheet.
     Raises SourceError for a file that is not a workbook, exceeds the limits of `workbook_guard`,
-    or has no such sheet; the message lists the sheets there are.
+    or has no such sheet. The names of the other sheets go into `other_parts` and no message.
     """
     parts, notes, others = [], [], set()
     for path in matching_files(source, inbox):
         name = path.relative_to(inbox).as_posix()
-        workbook, found = _open(path, name)
-        piece, odd = _read_part(source, workbook, name)
+        opened = _open(path, name)
+        piece, odd = _read_part(source, opened, name)
         parts.append(piece)
-        notes += [*found, *odd]
-        others |= set(workbook.sheet_names) - {_sheet_name(source, workbook.sheet_names, name)}
+        notes += [*opened.notes, *odd]
+        sheets = opened.book.sheet_names
+        others |= set(sheets) - {_sheet_name(source, sheets, name)}
     return store(source, parts, connection, notes=notes, other_parts=others)
 
 
-def _open(path: Path, name: str) -> tuple["CalamineWorkbook", list[str]]:
-    """Return the workbook at `path` and notes on cells that hold an Excel error."""
+def _open(path: Path, name: str) -> _Opened:
+    """Return the workbook at `path`."""
     data = content(path, name)
     look = _look if len(data) <= KEPT_BYTES else _look.__wrapped__
-    return look(data, path, name)
+    return look(data, name)
 
 
 @functools.lru_cache(maxsize=1)
-def _look(data: bytes, path: Path, name: str) -> tuple["CalamineWorkbook", list[str]]:
+def _look(data: bytes, name: str) -> _Opened:
     """Check and open a workbook; the last one is kept, because its next sheet comes next."""
     from python_calamine import CalamineError, CalamineWorkbook, PasswordError
 
-    errors = _check(data, path, name)
-    notes = [f"{name}: {errors} cells hold an Excel error; read as empty"] if errors else []
+    notes = _check(data, name)
     try:
-        return CalamineWorkbook.from_filelike(io.BytesIO(data)), notes
+        book = CalamineWorkbook.from_filelike(io.BytesIO(data))
     except PasswordError:
         raise SourceError(
             f"{name}: the workbook is protected by a password; save it without one"
@@ -88,26 +107,30 @@ def _look(data: bytes, path: Path, name: str) -> tuple["CalamineWorkbook", list[
         raise SourceError(
             f"{name}: the workbook cannot be read; open it in Excel and save it again as .xlsx"
         ) from None
+    return _Opened(book, tuple(notes), merged_cells(data) if data.startswith(ZIP) else ())
 
 
-def _check(data: bytes, path: Path, name: str) -> int:
-    """Refuse what is no workbook or would not fit into memory; return the cells with an error."""
-    if data.startswith(ZIP):
-        inspection = workbook_guard.inspect(data, name)
-        errors, bounded = inspection.error_cells, inspection.bounded
-    elif data.startswith(OLD_EXCEL):
-        errors, bounded = 0, False
-    else:
+def _check(data: bytes, name: str) -> list[str]:
+    """Refuse what is no workbook or unfolds too far; return notes on cells without a value."""
+    if not data.startswith((ZIP, OLD_EXCEL)):
         raise SourceError(
             f"{name}: an Excel workbook was expected, but the file is not one, whatever its name; "
             "if it is text, declare format delimited, otherwise save it as .xlsx"
         )
-    if not bounded and not workbook_probe.fits(path):
-        raise SourceError(
-            f"{name}: the workbook needs more than 2 GB of memory, so it was not opened; "
-            "save the sheets needed as .xlsx"
-        )
-    return errors
+    found = workbook_guard.inspect(data, name) if data.startswith(ZIP) else workbook_guard.old(data)
+    said = (
+        (found.error_cells, "cells hold an Excel error; read as empty"),
+        (
+            found.valueless_cells,
+            "cells hold a formula without a stored value; read as empty: "
+            "open the file in Excel and save it",
+        ),
+        (
+            found.unseen_merges,
+            "merged cells are in this .xlsb; only their first row has the value: save it as .xlsx",
+        ),
+    )
+    return [f"{name}: {count} {what}" for count, what in said if count]
 
 
 def _sheet_name(source: SourceLike, sheets: Sequence[str], name: str) -> str:
@@ -119,28 +142,27 @@ def _sheet_name(source: SourceLike, sheets: Sequence[str], name: str) -> str:
     if (not wanted or wanted.isdecimal()) and 1 <= position <= len(sheets):
         return sheets[position - 1]
     raise AbsentError(
-        f"{name}: there is no sheet '{source.sheet}'; the sheets are "
-        f"{', '.join(sheets)}: correct 'sheet' of source {source.source}"
+        f"{name}: there is no sheet '{source.sheet}' among its {len(sheets)}: correct 'sheet' "
+        f"of source {source.source}, a name as `marmor site scan` shows it or a position"
     )
 
 
-def _read_part(
-    source: SourceLike, workbook: "CalamineWorkbook", name: str
-) -> tuple[Part, list[str]]:
+def _read_part(source: SourceLike, opened: _Opened, name: str) -> tuple[Part, list[str]]:
     """Return the rows below the header row, and notes on columns whose cells look converted."""
+    workbook = opened.book
     sheet = _sheet_name(source, workbook.sheet_names, name)
-    grid = _grid(workbook, sheet, name)
-    header_row = source.header_row
-    merged = fill_merged(workbook, sheet, grid, header_row)
+    grid, ranges = _grid(opened, sheet, name)
+    header_row, where = source.header_row, _place(workbook, sheet, name)
+    fill_header(ranges, grid, header_row)
+    merged = fill_merged(ranges, grid, header_row)
     header = grid[header_row - 1] if len(grid) >= header_row else []
     if not any(str(cell).strip() for cell in header):
         raise SourceError(
-            f"{name}, sheet {sheet}: row {header_row} should hold the column names but is empty; "
+            f"{where}: row {header_row} should hold the column names but is empty; "
             "correct 'header_row' in sheet 'sources' of the mapping"
         )
     columns = column_names([_texts([cell], source.decimal)[0].as_py() for cell in header])
     cells = list(zip(*grid[header_row:], strict=True)) or [()] * len(columns)
-    where = f"{name}, sheet {sheet}"
     odd = [*remarks(workbook, where, grid, header_row, merged)]
     odd += [
         n for c, v in zip(columns, cells, strict=True) for n in _odd(f"{where}, column '{c}'", v)
@@ -150,16 +172,30 @@ def _read_part(
     return part(name, sheet, columns, values, rows), odd
 
 
-def _grid(workbook: "CalamineWorkbook", sheet: str, name: str) -> list[list[Any]]:
-    """Return the cells of `sheet` from A1 on, all rows of one length; empty cells are ''."""
+def _place(workbook: "CalamineWorkbook", sheet: str, name: str) -> str:
+    """Return what a message calls a sheet: the file, and its position counted from 1."""
+    return f"{name}, sheet {workbook.sheet_names.index(sheet) + 1}"
+
+
+def _grid(opened: _Opened, sheet: str, name: str) -> tuple[list[list[Any]], Sequence[Range]]:
+    """Return the cells of `sheet` from A1 on, all rows of one length, and which are merged.
+
+    Empty cells are ''.
+    """
     from python_calamine import CalamineError
 
+    book = opened.book
     try:
-        return workbook.get_sheet_by_name(sheet).to_python(skip_empty_area=False)  # type: ignore[no-any-return, unused-ignore]
+        found = book.get_sheet_by_name(sheet)
+        grid = found.to_python(skip_empty_area=False)
     except CalamineError:
         raise SourceError(
-            f"{name}: sheet {sheet} cannot be read; open it in Excel and save it again as .xlsx"
+            f"{_place(book, sheet, name)}: it cannot be read; "
+            "open it in Excel and save it again as .xlsx"
         ) from None
+    if opened.merged:
+        return grid, opened.merged[book.sheet_names.index(sheet)]
+    return grid, found.merged_cell_ranges or []
 
 
 def _odd(where: str, column: Sequence[Any]) -> list[str]:
@@ -168,6 +204,11 @@ def _odd(where: str, column: Sequence[Any]) -> list[str]:
     if not kinds & DATES:
         return []
     notes = []
+    if early := sum(_is_early(cell) for cell in column):
+        notes.append(
+            f"{where}: {early} dates before 1 March 1900: small numbers shown as dates, or the "
+            "29 February 1900 that never was; correct them in the source"
+        )
     if kinds & NUMBERS:
         notes.append(f"{where}: dates among numbers; Excel may have turned '1-2' into a date")
     if any(re.fullmatch(DATE_TEXT, cell) for cell in column if type(cell) is str):
@@ -176,6 +217,13 @@ def _odd(where: str, column: Sequence[Any]) -> list[str]:
             "with another country's settings: day and month may be swapped in the dates"
         )
     return notes
+
+
+def _is_early(cell: object) -> bool:
+    """Tell whether a cell is a date that Excel and the calendar may number differently."""
+    if isinstance(cell, datetime.datetime):
+        return cell.date() < BEFORE
+    return isinstance(cell, datetime.date) and cell < BEFORE
 
 
 def _texts(column: Sequence[Any], decimal: str) -> pa.Array:

@@ -8,13 +8,14 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from transforms.readers.open_document import Range
 from transforms.readers.relation import some
 
 
 if TYPE_CHECKING:
     from python_calamine import CalamineWorkbook
 
-__all__ = ["fill_merged", "remarks"]
+__all__ = ["fill_header", "fill_merged", "remarks"]
 
 TOTAL = re.compile(
     r"(?i)\s*(total|totals|sum|summe|gesamt|somme|totale|totaal|suma|totales|i alt|mean|average|"
@@ -24,22 +25,33 @@ TOTAL = re.compile(
 Grid = list[list[Any]]
 
 
-def fill_merged(workbook: "CalamineWorkbook", sheet: str, grid: Grid, header_row: int) -> int:
+def fill_header(ranges: Sequence[Range], grid: Grid, header_row: int) -> None:
+    """Give the header row the text of each cell that is merged from above down into it.
+
+    In a header of two lines only some columns have two names; the others' cells are merged.
+    """
+    header = header_row - 1
+    for (top, left), (bottom, _) in ranges:
+        if top < header <= bottom and header < len(grid) and left < len(grid[header]):
+            grid[header][left] = grid[top][left]
+
+
+def fill_merged(ranges: Sequence[Range], grid: Grid, header_row: int) -> int:
     """Give the rows of each merged cell below the header its value; return how many there were."""
-    ranges = workbook.get_sheet_by_name(sheet).merged_cell_ranges or []
     filled = 0
     for (top, left), (bottom, _) in ranges:
-        if header_row <= top < bottom < len(grid):
+        if header_row <= top < bottom < len(grid) and left < len(grid[top]):
             filled += 1
             for row in range(top + 1, bottom + 1):
                 grid[row][left] = grid[top][left]
     return filled
 
 
-def _hidden_sheets(workbook: "CalamineWorkbook") -> list[str]:
-    """Return the names of sheets that Excel does not show."""
+def _hidden_sheets(workbook: "CalamineWorkbook") -> list[int]:
+    """Return the positions, counted from 1, of sheets that Excel does not show."""
     shown = "SheetVisibleEnum.Visible"
-    return [one.name for one in workbook.sheets_metadata if str(one.visible) != shown]
+    sheets = enumerate(workbook.sheets_metadata, start=1)
+    return [number for number, one in sheets if str(one.visible) != shown]
 
 
 def _totals(grid: Grid, header_row: int) -> list[int]:
@@ -91,4 +103,4 @@ def remarks(
             "or its rows are read as those of the first"
         )
     if hidden := _hidden_sheets(workbook):
-        yield f"{where.partition(', sheet ')[0]}: hidden sheets: {some(hidden)}"
+        yield f"{where.partition(', sheet ')[0]}: sheet {some(hidden)} is hidden"

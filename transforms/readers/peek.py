@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from transforms.errors import SourceError
 from transforms.readers import delimited, excel
+from transforms.readers.excel_odd import fill_merged
 from transforms.readers.relation import (
     Part,
     SourceLike,
@@ -96,10 +97,11 @@ def _look(path: Path, name: str) -> Iterator[_Look]:
 
 def _workbook(path: Path, name: str) -> Iterator[_Look]:
     """Yield every sheet of a workbook that holds anything."""
-    workbook, _ = excel._open(path, name)
-    for sheet in workbook.sheet_names:
-        grid = excel._grid(workbook, sheet, name)[:ROWS]
-        rows = [[_text_of(cell) for cell in row] for row in grid]
+    opened = excel._open(path, name)
+    for sheet in opened.book.sheet_names:
+        grid, ranges = excel._grid(opened, sheet, name)
+        fill_merged(ranges, grid, 0)
+        rows = [[_text_of(cell) for cell in row] for row in grid[:ROWS]]
         if any(cell for row in rows for cell in row):
             yield _Look("excel", "", sheet, rows)
 
