@@ -301,15 +301,25 @@ def _columns(names: tuple[str, ...], rows: Sequence[tuple[object, ...]]) -> pa.T
 
 
 JUDGED = """
-    with valued as (
+    with suspected as (
+        select analyte, bool_or(of_batch) as whole_batch, min(low) as from_number,
+            max(high) as to_number
+        from unit_windows group by analyte
+    ),
+    valued as (
         select staged.row_id, staged.value, staged."value:number" as number,
             staged."value:factor" as factor, {declared} as declared, source_id, analyte_limits.*
-        from {staged} as staged join analyte_limits using (analyte)
-        where staged.value is not null
+        from {staged} as staged
+        join analyte_limits using (analyte)
+        left join suspected using (analyte)
+        -- most values are beyond nothing: they are not looked at any further
+        where staged.value < soft_low or staged.value > soft_high
+            or staged.value < hard_low or staged.value > hard_high
+            or whole_batch or staged."value:number" between from_number and to_number
     ),
     batch as (
         select source_id, analyte, declared, median(number) as middle from valued
-        where analyte in (select analyte from unit_windows where of_batch)
+        where analyte in (select analyte from unit_windows where of_batch) and value is not null
         group by all having count(*) >= 10
     ),
     looks as (  -- the first unit of the analyte in which the number would be usual
@@ -341,7 +351,7 @@ JUDGED = """
     )
     select row_id, number, meant, impossible, is_unusual, expected, unusual, looks_like,
         impossible and one_way and analyte in (select analyte from read_as_meant) as readable
-    from judged where impossible or is_unusual or in_window
+    from judged where value is not null and (impossible or is_unusual or in_window)
 """
 FOUND = """
     select row_id, 'value', 'range', 'hard', expected

@@ -49,6 +49,7 @@ BASE: MappingType[str, str] = {
     "source_row": "bigint",
 }
 PROVENANCE = ("source_file", "source_sheet", "source_row")
+TOLD = 2  # the step after which raw texts and the discriminator are known
 # What a conversion may say besides its value, and in which type.
 BESIDES: MappingType[str, str] = {
     "raw": "varchar",
@@ -163,49 +164,51 @@ def _insert(
     parameters = Parameters()
     prepare(connection, piece.rules, mapping.source(piece.source))
     conversions = convert_all(piece.rules, mapping, parameters, dictionary)
-    query = _query(piece, conversions, mapping, parameters)
-    connection.execute(f"create or replace temp table piece as {query}", parameters)
-    connection.execute(
-        INSERT.format(staged=qualified(SCHEMA, piece.table.name)), [piece.table.name]
-    )
-    ((count,),) = connection.execute("select count(*) from piece where skipped").fetchall()
-    return int(count)
+    steps = _steps(piece, conversions, mapping, parameters)
+    parameters["table"] = piece.table.name
+    insert = INSERT.format(staged=qualified(SCHEMA, piece.table.name), steps=steps)
+    connection.execute(insert, parameters)
+    if all(one.skip == "false" and one.rows is None for one in conversions):
+        return 0
+    del parameters["table"]
+    count = f"with {steps} select count(*) from converted where skipped"
+    ((skipped,),) = connection.execute(count, parameters).fetchall()
+    return int(skipped)
 
 
 # Persons and places are far fewer than rows, so that hashing costs nothing by row.
 INSERT = """
     insert into {staged} by name
-    with persons as (
+    with {steps},
+    persons as materialized (
         select person_local, pseudonym('P', person_local) as person_id
-        from (select distinct person_local from piece where not skipped)
+        from (select distinct person_local from step_2)
     ),
-    places as (
-        select source_id, source_file, source_sheet, bracket, substr(pseudonym('R', concat_ws(
-            '\x1f', $1, source_id, source_file, coalesce(source_sheet, ''), coalesce(bracket, '')
+    places as materialized (
+        select source_file, source_sheet, bracket, substr(pseudonym('R', concat_ws(
+            '\x1f', $table, source_id, source_file, coalesce(source_sheet, ''),
+            coalesce(bracket, '')
         )), 1, 15) as place
-        from (
-            select distinct source_id, source_file, source_sheet, bracket
-            from piece where not skipped
-        )
+        from (select distinct source_id, source_file, source_sheet, bracket from converted)
     )
-    select piece.* exclude (skipped), person_id, place || format('{{:010x}}', source_row) as row_id
-    from piece
+    select converted.* exclude (skipped), person_id,
+        place || format('{{:010x}}', source_row) as row_id
+    from converted
     left join persons using (person_local)
-    join places on places.source_id = piece.source_id
-        and places.source_file = piece.source_file
-        and places.source_sheet is not distinct from piece.source_sheet
-        and places.bracket is not distinct from piece.bracket
+    join places on places.source_file = converted.source_file
+        and places.source_sheet is not distinct from converted.source_sheet
+        and places.bracket is not distinct from converted.bracket
     where not skipped
 """
 
 
-def _query(
+def _steps(
     piece: _Piece, conversions: list[Conversion], mapping: Mapping, parameters: Parameters
 ) -> str:
-    """Return the query that makes the staged rows of one piece, and whether to skip each.
+    """Return named queries, the last one `converted`: the staged rows of one piece.
 
-    One step after the other: raw texts, rows that say something, the discriminator, everything else
-    that is read from a text, values, problems.
+    One step after the other: raw texts of rows that say something, the discriminator, everything
+    else that is read from a text, values, problems; then whether to skip each row.
     """
     source = mapping.source(piece.source)
     raw = {name: sql for conversion in conversions for name, sql in conversion.raw.items()}
@@ -228,8 +231,6 @@ def _query(
     )
     query = f"select * from ({query}) where {_presence(piece, conversions)}"
     query, number, skips = _rows(query, conversions)
-    for step in steps:
-        query = f"select {', '.join(['*', *_named(step)])} from ({query})"
     bracket = parameters.add(piece.bracket)
     origin = {
         "source_id": f"{parameters.add(source.source)}::varchar",
@@ -239,7 +240,52 @@ def _query(
     }
     columns = [name for step in (raw, *steps) for name in step if _kept(name)]
     kept = ["person_local", *PROVENANCE, *map(identifier, columns), *_named(origin)]
-    return f"select {', '.join(kept)} from ({query})"
+    named = [f"step_0 as not materialized ({query})"]
+    made = dict.fromkeys(raw, 0)
+    for n, step in enumerate(steps, start=1):
+        kind = "materialized" if n == TOLD else "not materialized"
+        named.append(f"step_{n} as {kind} ({_step(n, step, made)})")
+        made |= dict.fromkeys(step, n)
+    converted = f"select {', '.join(kept)} from step_{len(steps)}"
+    return ", ".join([*named, f"converted as not materialized ({converted})"])
+
+
+def _step(number: int, step: MappingType[str, str], made: MappingType[str, int]) -> str:
+    """Return the query that adds the columns of one step; `made` says which step made the others.
+
+    What takes long to find out is found out once for each distinct text, and joined.
+    """
+    plain, by_text = dict(step), dict[tuple[str, ...], dict[str, str]]()
+    for name, sql in step.items():
+        texts = tuple(one for one in made if identifier(one) in sql)
+        if texts and _is_slow(sql) and all(_is_text(one, made[one]) for one in texts):
+            by_text.setdefault(texts, {})[name] = plain.pop(name)
+    rows = f"step_{number - 1}"
+    columns, joins = [f"{rows}.*"], []
+    for n, (texts, slow) in enumerate(by_text.items()):
+        keys = [f"{identifier(text)} as key_{i}" for i, text in enumerate(texts)]
+        listed = ", ".join(map(identifier, texts))
+        distinct = f"select distinct {listed} from step_{min(number - 1, TOLD)}"
+        same = (
+            f"{rows}.{identifier(text)} is not distinct from text_{n}.key_{i}"
+            for i, text in enumerate(texts)
+        )
+        joins.append(
+            f"join (select {', '.join([*keys, *_named(slow)])} from ({distinct})) "
+            f"as text_{n} on {' and '.join(same)}"
+        )
+        columns += [f"text_{n}.{identifier(name)}" for name in slow]
+    return " ".join([f"select {', '.join([*columns, *_named(plain)])} from {rows}", *joins])
+
+
+def _is_slow(sql: str) -> bool:
+    """Return whether an expression costs more than to look its result up."""
+    return "regexp_" in sql or "map(" in sql
+
+
+def _is_text(name: str, step: int) -> bool:
+    """Return whether a column has few distinct values: a source's text, or the discriminator."""
+    return step == 0 or (step <= TOLD and ":" not in name)
 
 
 def _rows(query: str, conversions: list[Conversion]) -> tuple[str, str, list[str]]:
