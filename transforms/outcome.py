@@ -30,7 +30,7 @@ REJECTS = (
     "table", "source_file", "source_sheet", "source_row", "field", "rule", "severity", "remedy",
 )  # fmt: skip
 DONE = "harmonization.json"
-BATCH_ROWS = 2**16
+BATCH_ROWS = 2**17  # as many as a row group has, so that nothing is put together again
 
 
 @dataclass(frozen=True)
