@@ -50,6 +50,8 @@ PATIENCE = 6
 POLL_SECONDS = 0.25
 MAX_ANSWER_BYTES = 2**24
 DEADLINE, MEMORY = "deadline", "memory"
+STAND_ALONE = ("delimited", "excel", "fhir", "phenopackets")  # a file needs no other file
+TOGETHER = "together with the other files of its source"
 ENVIRONMENT = {
     "HOME": "/nonexistent",
     "LANG": "C.UTF-8",
@@ -93,10 +95,11 @@ def read_inbox(
     problems: list[str] = []
     folder.mkdir(mode=0o700, exist_ok=True)
     connection.execute(f"create schema if not exists {identifier(SCHEMA)}")
+    memory = _Memory()
     with _Child(inbox, folder) as child:
         for source in sources:
             try:
-                table, without = _read_source(child, source, inbox)
+                table, without = _read_source(child, source, inbox, memory)
             except SourceError as error:
                 problems.append(str(error))
                 continue
@@ -129,8 +132,37 @@ def _show(connection: duckdb.DuckDBPyConnection, table: SourceTable, folder: Pat
     )
 
 
+class _Memory:
+    """Which files no further source of the same format needs to try: each costs up to its deadline.
+
+    A file on which the child was lost is bad for all. One that a reader refused may lack only what
+    that source asks for, until a second source is told the same in the same words.
+    """
+
+    def __init__(self) -> None:
+        self._bad: dict[tuple[str, str], str] = {}
+        self._told: dict[tuple[str, str], tuple[str, str]] = {}
+
+    def known(self, source: Source, names: Sequence[str]) -> list[Refusal]:
+        """Return the refusals of files that are bad for every source of this format."""
+        found = ((name, self._bad.get((source.format, name))) for name in names)
+        return [Refusal(source.source, name, message) for name, message in found if message]
+
+    def lost(self, source: Source, refusals: Sequence[Refusal]) -> None:
+        """Note files on which the child was lost, each by itself."""
+        alone = (one for one in refusals if TOGETHER not in one.message)
+        self._bad |= {(source.format, one.file): one.message for one in alone}
+
+    def refused(self, source: Source, refusal: Refusal) -> None:
+        """Note a file that a reader refused."""
+        key = (source.format, refusal.file)
+        by, message = self._told.setdefault(key, (source.source, refusal.message))
+        if by != source.source and message == refusal.message:
+            self._bad[key] = message
+
+
 def _read_source(
-    child: "_Child", source: Source, inbox: Path
+    child: "_Child", source: Source, inbox: Path, memory: _Memory
 ) -> tuple[SourceTable | None, list[Refusal]]:
     """Read what can be read of a source; return its table, or None, and what was refused."""
     try:
@@ -140,23 +172,50 @@ def _read_source(
         if str(error) not in special.values():
             raise
         return None, []
-    refused: list[Refusal] = []
-    left_out: list[str] = []
+    refused = memory.known(source, names)
+    left_out = [one.file for one in refused]
     while set(left_out) < set(names):
         try:
             told = child.ask(source, names, left_out)
         except _Lost as lost:
             found = _culprits(child, source, names, left_out, str(lost))
+            memory.lost(source, found)
         else:
             if "table" in told:
                 return _table(told["table"]), refused
-            found = [_told(source, told["refused"], names, inbox)]
+            first = _told(source, told["refused"], names, inbox)
+            found = [first, *_like_it(child, source, names, [*left_out, first.file])]
+            for one in found:
+                memory.refused(source, one)
         refused += found
         fresh = [one.file for one in found if one.file in names and one.file not in left_out]
         if not fresh:
             return None, refused
         left_out += fresh
     return None, refused
+
+
+def _like_it(
+    child: "_Child", source: Source, names: Sequence[str], left_out: Sequence[str]
+) -> list[Refusal]:
+    """After one refusal, try every other file alone: once each, however many are bad.
+
+    Only where each file stands for itself; elsewhere one refusal after the other is found.
+    """
+    rest = [name for name in names if name not in left_out]
+    if source.format not in STAND_ALONE or len(rest) < 2:
+        return []
+    found = []
+    for name in rest:
+        try:
+            told = child.ask(source, names, [other for other in names if other != name])
+        except _Lost as lost:
+            found.append(Refusal(source.source, name, f"{name}: {lost!s}"))
+            continue
+        message = told.get("refused", "")
+        if message.startswith((f"{name}:", f"{name},")):
+            found.append(Refusal(source.source, name, message))
+    return found
 
 
 def _told(source: Source, message: str, names: Sequence[str], inbox: Path) -> Refusal:
@@ -185,12 +244,7 @@ def _culprits(
             child.ask(source, names, [other for other in names if other != name])
         except _Lost as lost:
             found.append(Refusal(source.source, name, f"{name}: {lost!s}"))
-    return found or [
-        Refusal(
-            source.source, name, f"{name}: together with the other files of its source, {reason}"
-        )
-        for name in rest
-    ]
+    return found or [Refusal(source.source, name, f"{name}: {TOGETHER}, {reason}") for name in rest]
 
 
 def _table(told: Mapping[str, Any]) -> SourceTable:

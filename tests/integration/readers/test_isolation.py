@@ -91,6 +91,24 @@ def test_one_bad_file_of_a_source_leaves_its_others(inbox, taken) -> None:
     assert [(one.source, one.file) for one in read.refused] == [("all", "good3.csv")]
 
 
+def test_bad_files_do_not_cost_every_source_again(inbox, taken, monkeypatch) -> None:
+    for number in range(5):
+        (inbox / f"bad{number}.json").write_text('{"id": 1, "id": 2}')
+    asked: list[str] = []
+    ask = isolation._Child.ask
+
+    def counting(child, source, names, left_out):
+        asked.append(source.source)
+        return ask(child, source, names, left_out)
+
+    monkeypatch.setattr(isolation._Child, "ask", counting)
+    blocks = ("subjects", "features", "diseases", "measurements")
+    read, _ = taken(*(source(block, "*.json", "phenopackets", block) for block in blocks))
+    assert {one.file for one in read.refused} == {f"bad{number}.json" for number in range(5)}
+    # two sources try each file once; a third and a fourth know them all
+    assert [asked.count(block) for block in blocks] == [5, 5, 0, 0]
+
+
 def test_links_pipes_and_devices_are_no_files(inbox, taken, tmp_path) -> None:
     (tmp_path / "secret.csv").write_text(f"id;x\n{SECRET};1\n")
     (tmp_path / "elsewhere").mkdir()
