@@ -260,6 +260,8 @@ def _analyte_limits(table: Table) -> Iterator[Expectation]:
     for code, analyte in DICTIONARY.analytes.items():
         column = f"value[{code}]"
         literal = code.replace("'", "''")
-        holds = f'case when "analyte" = \'{literal}\' then "value" end'
+        # what is beyond a limit of detection is not measured against the limits
+        exact = """coalesce("value_comparator", '=') = '='"""
+        holds = f'case when "analyte" = \'{literal}\' and {exact} then "value" end'
         limits = (analyte.hard, analyte.soft)
         yield from _limits(table, column, analyte.label, analyte.unit, limits, holds)

@@ -308,7 +308,10 @@ JUDGED = """
     ),
     valued as (
         select staged.row_id, staged.value, staged."value:number" as number,
-            staged."value:factor" as factor, {declared} as declared, source_id, analyte_limits.*
+            staged."value:factor" as factor, {declared} as declared, source_id, analyte_limits.*,
+            -- "<0,5" says only that the value is no higher: it is never too low, ">" never too high
+            coalesce(value_comparator = '<', false) as at_most,
+            coalesce(value_comparator = '>', false) as at_least
         from {staged} as staged
         join analyte_limits using (analyte)
         left join suspected using (analyte)
@@ -334,8 +337,10 @@ JUDGED = """
     ),
     judged as (
         select valued.*, coalesce(looks.unit, unit_windows.looks_like) as looks_like, meant,
-            value < hard_low or value > hard_high as impossible,
-            coalesce(value < soft_low or value > soft_high, false) as is_unusual,
+            (value < hard_low and not at_most) or (value > hard_high and not at_least)
+                as impossible,
+            coalesce((value < soft_low and not at_most) or (value > soft_high and not at_least),
+                false) as is_unusual,
             coalesce(ways = 1, false) as one_way,
             unit_windows.looks_like is not null as in_window
         from valued

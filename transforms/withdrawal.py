@@ -148,6 +148,7 @@ def _complete(site: Site, local_id: str | None, by: str) -> Withdrawal:
         ("quarantine", site.quarantine),
         ("reports", site.reports),
         ("reviews", site.review),
+        ("scans", site.scan),
     ):
         purged[kind] += _empty(folder)
     if release is not None:

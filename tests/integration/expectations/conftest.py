@@ -39,6 +39,7 @@ FORMS = {
     "dx_subtype": "ADO2",
     "laterality": "left",
     "unit_status": "declared",
+    "value_comparator": "=",
     "status": "excluded",
     "z_score": 6.5,
     "t_score": 5.5,

@@ -86,6 +86,11 @@ LABS = [
     # never guessed between ng/mL and nmol/L
     ("vitamin_d_25oh", "nmol/L", "12", {"soft_range soft"}, ""),
     ("vitamin_d_25oh", "nmol/L", "1", {"range hard"}, ""),
+    # below what can be detected is not below what can be; above it is judged as any other value
+    ("vitamin_d_25oh", "nmol/L", "<1", set(), ""),
+    ("vitamin_d_25oh", "nmol/L", ">1", {"range hard"}, ""),
+    ("vitamin_d_25oh", "nmol/L", ">900", set(), ""),
+    ("vitamin_d_25oh", "nmol/L", "<900", {"range hard"}, ""),
 ]
 
 
