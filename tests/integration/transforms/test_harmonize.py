@@ -4,6 +4,7 @@ import csv
 import datetime
 import hashlib
 import json
+import re
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -84,7 +85,9 @@ def test_nobody_without_consent_is_anywhere(centre: Centre) -> None:
     written = b"".join(p.read_bytes() for p in site.folder.rglob("*") if p.is_file()
                        and "inbox" not in p.parts)  # fmt: skip
     for secret in (b"1003", b"SECRET", b"MARTIN", b"1001", b"quatre"):
-        assert secret not in written
+        # four digits stand by chance inside one of some hundred digests every few runs
+        alone = re.compile(rb"(?<![0-9A-Fa-f])" + secret + rb"(?![0-9A-Fa-f])")
+        assert not alone.search(written), secret
 
 
 def test_the_same_input_gives_the_same_bytes(centre: Centre) -> None:
