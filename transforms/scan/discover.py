@@ -77,6 +77,7 @@ def scan_inbox(site: Site, say: Say = lambda _: None) -> Scan:
         looks = [look for table in peeked.tables for look in _looks(connection, table.source)]
         refused = [refusal.message for refusal in peeked.refused]
         ready, rest = _ready(looks)
+        refused += _nameless(rest)
         labels = _labels(connection, rest, site.inbox, folder)
         tables: list[TableScan] = []
         waiting = list(_tables(rest, site))
@@ -228,6 +229,16 @@ def _common(texts: Sequence[str]) -> str:
     first, last = min(texts), max(texts)
     size = next((i for i, c in enumerate(first) if last[i : i + 1] != c), len(first))
     return first[:size]
+
+
+def _nameless(looks: Sequence[_Look]) -> Iterator[str]:
+    """Tell the files on none of whose sheets the columns have names."""
+    named = {look.file for look in looks if look.layout.header_row}
+    for file in dict.fromkeys(look.file for look in looks if look.file not in named):
+        yield (
+            f"{file}: no row with the columns' names was found; export it with headings, or put "
+            "a first row with a name for each column"
+        )
 
 
 def _tables(looks: Sequence[_Look], site: Site) -> Iterator[_Found]:

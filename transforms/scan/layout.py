@@ -61,6 +61,8 @@ def _points(row: Sequence[str], below: Rows) -> float:
         return 0.0
     width = min(1.0, len(filled) / max(following))
     known = sum(name in LEXICON.columns for name in names)
+    if not known and any(DATE.fullmatch(cell) for cell in filled):
+        return 0.0  # a patient's own row, on a sheet whose columns nobody named
     # A header is full: a row of answers with as many texts has blanks and repeats itself.
     return len(names) * width + known - (len(filled) - len(names))
 

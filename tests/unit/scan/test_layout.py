@@ -21,6 +21,15 @@ def test_titles_and_empty_rows_above_are_no_names() -> None:
     assert "named in row 4" in layout.notes[0]
 
 
+def test_a_patient_is_no_header() -> None:
+    rows = [
+        ["Exemple", "Jeanne", "04/05/1987", "Lyon", "rien"],
+        ["Essai", "Paul", "01/02/1990", "Lille", ""],
+        ["Modèle", "Marie", "03/03/1999", "Nantes", "rien"],
+    ]
+    assert find_layout(rows).header_row == 0
+
+
 def test_a_merged_heading_holds_for_the_columns_up_to_the_next() -> None:
     above = ["Patient", "Fracture"]
     layout = find_layout([["Titre"], above, NAMES, *ROWS])
