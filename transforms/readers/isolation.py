@@ -322,7 +322,8 @@ class _Child:
         except _Lost:
             self._end()
             raise SetupError(
-                "the process that reads files does not start; see `marmor doctor`"
+                "the process that reads files does not start; is the installation whole? "
+                "`make install` mends it"
             ) from None
         return self._process
 
