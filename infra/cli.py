@@ -7,6 +7,7 @@ types `marmor` and need not know that Airflow and Flower cannot live together.
 import importlib.metadata
 import subprocess
 import sys
+import traceback
 from collections.abc import Mapping
 from typing import Annotated
 
@@ -79,15 +80,26 @@ def main() -> None:
         for line in str(error).splitlines():
             errors.print(f"marmor: {line}", markup=False)
         sys.exit(error.exit_code)
-    except OSError as error:
-        if error.filename is None:
-            raise
-        hint = "look at the path, at who may read and write there, and at the room on the disk"
-        errors.print(f"marmor: {error.filename}: {error.strerror}; {hint}", markup=False)
-        sys.exit(SetupError.exit_code)
     except KeyboardInterrupt:
         errors.print("marmor: interrupted")
         sys.exit(130)
+    except Exception as error:
+        if isinstance(error, OSError) and error.filename is not None:
+            hint = "look at the path, at who may read and write there, and at the room on the disk"
+            errors.print(f"marmor: {error.filename}: {error.strerror}; {hint}", markup=False)
+            sys.exit(SetupError.exit_code)
+        errors.print(f"marmor: {_unexpected(error)}", markup=False)
+        sys.exit(UserError.exit_code)
+
+
+def _unexpected(error: Exception) -> str:
+    """Say what kind of error it was and where; its text may quote a patient's cell."""
+    frames = traceback.extract_tb(error.__traceback__)[-4:]
+    where = " < ".join(f"{frame.name}:{frame.lineno}" for frame in reversed(frames))
+    return (
+        f"stopped on an error that nobody expected ({type(error).__name__} at {where}); what was "
+        "published stays in place. Tell the developers this line: it holds nothing of a patient"
+    )
 
 
 def _run(arguments: list[str]) -> None:
