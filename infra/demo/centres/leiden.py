@@ -11,6 +11,7 @@ from infra.demo.columns import Array, Columns, Patients
 from infra.demo.findings import FINDINGS
 from infra.demo.raw import Place, dates, numbers, spread, tick, words, write_csv
 from infra.demo.vocabulary import labs_of, words_of
+from transforms.dictionary.export.redcap import COLUMNS
 
 
 __all__ = ["IDENTIFIERS", "export"]
@@ -223,14 +224,6 @@ def _scans(p: Patients, scans: Columns, scan_of: Array) -> dict[str, Array]:
 
 
 IDENTIFIERS = ("achternaam", "voornaam", "bsn", "telefoon")
-DICTIONARY_HEADER = (
-    "Variable / Field Name", "Form Name", "Section Header", "Field Type", "Field Label",
-    "Choices, Calculations, OR Slider Labels", "Field Note",
-    "Text Validation Type OR Show Slider Number", "Text Validation Min", "Text Validation Max",
-    "Identifier?", "Branching Logic (Show field only if...)", "Required Field?",
-    "Custom Alignment", "Question Number (surveys only)", "Matrix Group Name", "Matrix Ranking?",
-    "Field Annotation",
-)  # fmt: skip
 # Variable → the word list that holds its choices.
 CHOICES = {
     "geslacht": "sex",
@@ -265,7 +258,7 @@ def _write_dictionary(path: Path) -> None:
             choices = {FINDINGS[hpo]["label"]: str(n) for n, hpo in enumerate(members, start=1)}
             choices = choices or dict(W[CHOICES[name]] if name in CHOICES else {})
             kind = "checkbox" if members else "radio" if choices else "text"
-            cells = dict.fromkeys(DICTIONARY_HEADER, "") | {
+            cells = dict.fromkeys(COLUMNS, "") | {
                 "Variable / Field Name": name,
                 "Form Name": form,
                 "Field Type": kind,
@@ -281,7 +274,7 @@ def _write_dictionary(path: Path) -> None:
         path,
         {
             name: np.array(column, dtype=object)
-            for name, column in zip(DICTIONARY_HEADER, columns, strict=True)
+            for name, column in zip(COLUMNS, columns, strict=True)
         },
     )
 
