@@ -6,7 +6,8 @@ is encoded and decoded as on the wire; keys and ledgers are made for the occasio
 
 import hashlib
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -28,10 +29,12 @@ from federated.views import DICTIONARY_VIEWS, load_views
 from transforms.errors import ReleaseError, raise_all
 
 
-__all__ = ["by_site", "in_process", "parties", "rehearse"]
+__all__ = ["Asking", "Rows", "by_site", "in_process", "parties", "rehearse", "rehearsing"]
 
 # What a rehearsal knows of one site: its release folder, or its tables by the view they are of.
 Rows: TypeAlias = Path | Mapping[str, pa.Table]
+# A question, parsed or not, answered by a consortium that remembers the ones before.
+Asking: TypeAlias = Callable[[Request | Mapping[str, object] | Path], Result]
 
 
 def rehearse(
@@ -51,6 +54,24 @@ def rehearse(
     """
     known = load_views(views) if views is not None else DICTIONARY_VIEWS
     question = _question(request, known)
+    if gate == "off":
+        question, policy = replace(question, minimum_sites=1), EXACT
+    with rehearsing(sites, views=known, policy=policy) as ask:
+        return ask(question)
+
+
+@contextmanager
+def rehearsing(
+    sites: Mapping[str, Rows],
+    *,
+    views: Mapping[str, AnalysisView] = DICTIONARY_VIEWS,
+    policy: Policy = CONSORTIUM,
+) -> Iterator[Asking]:
+    """Keep a consortium for several questions, so that its ledgers remember the earlier ones.
+
+    Raises ReleaseError when a folder has no views; what it yields raises RequestError and what
+    `coordinator.run` raises.
+    """
     raise_all(
         ReleaseError,
         [
@@ -59,14 +80,14 @@ def rehearse(
             if isinstance(rows, Path) and not (rows / "views").is_dir()
         ],
     )
-    if gate == "off":
-        question, policy = replace(question, minimum_sites=1), EXACT
     with tempfile.TemporaryDirectory(prefix="marmor-rehearsal-") as scratch:
-        computes = {site: _computing(rows, known) for site, rows in sites.items()}
+        state = Path(scratch)
+        computes = {site: _computing(rows, views) for site, rows in sites.items()}
         ids = {site: _release_id(rows) for site, rows in sites.items()}
-        roster, present = parties(computes, ids, policy, Path(scratch), known)
-        return run(
-            question, roster=roster, policy=policy, ask=in_process(present), state=Path(scratch)
+        roster, present = parties(computes, ids, policy, state, views)
+        ask = in_process(present)
+        yield lambda request: run(
+            _question(request, views), roster=roster, policy=policy, ask=ask, state=state
         )
 
 
