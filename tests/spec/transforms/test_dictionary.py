@@ -3,6 +3,7 @@
 import csv
 import re
 from collections import Counter, defaultdict
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -385,3 +386,12 @@ def test_what_a_standard_cannot_carry_has_no_crosswalk() -> None:
                         ("variant", "zygosity"), ("fracture", "healing_outcome")):  # fmt: skip
         assert "omop" not in DICTIONARY.tables[table].field(name).crosswalk
     assert not any("omop" in field.crosswalk for field in DICTIONARY.tables["variant"].fields)
+
+
+def test_countries_are_those_of_iso_3166_1() -> None:
+    """Compared with the list that the time zone database carries."""
+    listed = (resources.files("tzdata") / "zoneinfo" / "iso3166.tab").read_text("utf-8")
+    codes = {line.split("\t")[0] for line in listed.splitlines() if not line.startswith("#")}
+    countries = DICTIONARY.codelists["country"].codes
+    assert set(countries) == codes
+    assert len({code.label for code in countries.values()}) == len(codes) == 249
