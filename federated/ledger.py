@@ -1,18 +1,14 @@
 """The memory of what was asked and answered: append-only, hash-chained, written before the answer.
 
-One JSON line per entry: {"seq", "time", "event", "body", "prev", "hash"}, where `hash` is SHA-256
-over the canonical entry without it and `prev` is the hash before. A changed, removed or inserted
-line breaks the chain, and a site with a broken ledger refuses every query. Bodies hold the question
-in its own words, digests, site and release ids; never a count, never a value.
+One entry of a `transforms.chain` a line. A changed, removed or inserted line breaks the chain, and
+a site with a broken ledger refuses every query. Bodies hold the question in its own words, digests,
+site and release ids; never a count, never a value.
 
 Any number of processes may use one ledger: a lock file lets one write at a time, and each reads
 what the others wrote before it decides.
 """
 
 import fcntl
-import hashlib
-import json
-import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,13 +16,14 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from transforms.chain import Chain, Entry
+from transforms.durable import append_line
 from transforms.errors import ConsortiumError
 
 
 __all__ = ["Entry", "Ledger", "Spending", "SpentError"]
 
-Entry = Mapping[str, object]
-FIRST = "0" * 64
+CHAIN = Chain("marmor/ledger/1", escaped=True)
 
 
 class SpentError(Exception):
@@ -79,7 +76,6 @@ class Ledger:
         self._thread_lock = threading.RLock()
         self._entries: list[Entry] = []
         self._read_to = 0
-        self._head = FIRST
         self._held = 0  # depth of nested use; the file lock belongs to the outermost
         with self._locked():
             pass
@@ -140,23 +136,14 @@ class Ledger:
             if self.check_spend(spending):
                 self._append("spent", asdict(spending))
 
+    @property
+    def _last(self) -> Entry | None:
+        """The newest entry known."""
+        return self._entries[-1] if self._entries else None
+
     def _append(self, event: str, body: Mapping[str, object]) -> None:
         """Write under the lock; the entry is in memory only once it is on the disk."""
-        entry: dict[str, object] = {
-            "seq": len(self._entries),
-            "time": self._now().isoformat(timespec="seconds"),
-            "event": event,
-            "body": body,
-            "prev": self._head,
-        }
-        entry["hash"] = _hash(entry)
-        line = _canonical(entry) + b"\n"
-        descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        try:
-            os.write(descriptor, line)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        append_line(self.path, CHAIN.line(CHAIN.following(self._last, self._now(), event, body)))
         self._refresh()
 
     @contextmanager
@@ -187,18 +174,11 @@ class Ledger:
 
     def _take(self, line: bytes) -> None:
         """Check one line against the chain and keep it."""
-        try:
-            entry = json.loads(line)
-            claimed = entry.pop("hash")
-            linked = entry["prev"] == self._head and entry["seq"] == len(self._entries)
-            intact = linked and line.endswith(b"\n") and claimed == _hash(entry)
-        except (ValueError, KeyError, TypeError, AttributeError):
-            intact = False
-        if not intact:
+        entry = CHAIN.checked(line, self._last) if line.endswith(b"\n") else None
+        if entry is None:
             where = f"{self.path}: line {len(self._entries) + 1}"
             raise ConsortiumError(f"{where} was changed or cut off; restore the ledger")
-        self._entries.append({**entry, "hash": claimed})
-        self._head = claimed
+        self._entries.append(entry)
         self._read_to += len(line)
 
 
@@ -206,13 +186,3 @@ def _body(entry: Entry) -> Mapping[str, object]:
     """The entry's body."""
     body = entry["body"]
     return body if isinstance(body, Mapping) else {}
-
-
-def _canonical(entry: Mapping[str, object]) -> bytes:
-    """One line of canonical JSON."""
-    return json.dumps(entry, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
-
-
-def _hash(entry: Mapping[str, object]) -> str:
-    """SHA-256 of an entry without its own hash."""
-    return hashlib.sha256(b"marmor/ledger/1\n" + _canonical(entry)).hexdigest()

@@ -1,13 +1,10 @@
 """The site's own memory of what was published, withdrawn and deleted: append-only, hash-chained.
 
-`audit.jsonl`, one entry a line: {"seq", "time", "event", "body", "prev", "hash"}; `hash` is SHA-256
-over the canonical entry without it, `prev` the hash before. Kept for ever, so it holds release and
-run ids, names of accepters, counts of files; never a patient, a pseudonym or a file's name.
+`audit.jsonl`, one entry of a `transforms.chain` a line. Kept for ever, so it holds release and run
+ids, names of accepters, counts of files; never a patient, a pseudonym or a file's name.
 """
 
 import fcntl
-import hashlib
-import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from transforms.chain import Chain, Entry
 from transforms.durable import append_line
 from transforms.errors import ReleaseError
 from transforms.site import Site
@@ -22,7 +20,7 @@ from transforms.site import Site
 
 __all__ = ["entries", "note"]
 
-FIRST = "0" * 64
+CHAIN = Chain("marmor/audit/1", escaped=False)
 
 
 def note(site: Site, event: str, body: Mapping[str, Any]) -> None:
@@ -31,17 +29,11 @@ def note(site: Site, event: str, body: Mapping[str, Any]) -> None:
     with _locked(path):
         _mend(path)
         known = _read(path)
-        entry: dict[str, Any] = {
-            "seq": len(known),
-            "time": datetime.now(UTC).isoformat(timespec="seconds"),
-            "event": event,
-            "body": dict(body),
-            "prev": known[-1]["hash"] if known else FIRST,
-        }
-        append_line(path, _canonical({**entry, "hash": _hash(entry)}))
+        entry = CHAIN.following(known[-1] if known else None, datetime.now(UTC), event, body)
+        append_line(path, CHAIN.line(entry))
 
 
-def entries(site: Site) -> tuple[Mapping[str, Any], ...]:
+def entries(site: Site) -> tuple[Entry, ...]:
     """Return all entries, checked; ReleaseError names the first line that was changed."""
     return tuple(_read(_path(site)))
 
@@ -70,12 +62,12 @@ def _mend(path: Path) -> None:
         os.truncate(path, whole)
 
 
-def _read(path: Path) -> list[dict[str, Any]]:
+def _read(path: Path) -> list[Entry]:
     """Read and check the chain; a last line without its end is not yet one."""
     data = path.read_bytes() if path.exists() else b""
-    known: list[dict[str, Any]] = []
+    known: list[Entry] = []
     for line in data.split(b"\n")[:-1]:
-        entry = _checked(line, known[-1]["hash"] if known else FIRST, len(known))
+        entry = CHAIN.checked(line, known[-1] if known else None)
         if entry is None:
             raise ReleaseError(
                 f"{path}, line {len(known) + 1}: was changed; restore the file from the site's "
@@ -83,24 +75,3 @@ def _read(path: Path) -> list[dict[str, Any]]:
             )
         known.append(entry)
     return known
-
-
-def _checked(line: bytes, previous: str, number: int) -> dict[str, Any] | None:
-    """Return the entry of a line that continues the chain, or None."""
-    try:
-        entry: dict[str, Any] = json.loads(line)
-        claimed = entry.pop("hash")
-        intact = (entry["prev"], entry["seq"], _hash(entry)) == (previous, number, claimed)
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return None
-    return {**entry, "hash": claimed} if intact else None
-
-
-def _canonical(entry: Mapping[str, Any]) -> str:
-    """Return one line of canonical JSON."""
-    return json.dumps(entry, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-
-
-def _hash(entry: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of an entry without its own hash."""
-    return hashlib.sha256(b"marmor/audit/1\n" + _canonical(entry).encode()).hexdigest()

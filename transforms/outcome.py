@@ -15,9 +15,10 @@ import pyarrow.csv as pa_csv
 from transforms.collect import Batch
 from transforms.dictionary import DICTIONARY, Table
 from transforms.dictionary.arrow import schema
-from transforms.durable import write_json, write_parquet, write_parquet_stream
+from transforms.durable import write_json
 from transforms.mapping import NOT_HELD, Mapping
 from transforms.mapping_check import made_here
+from transforms.parquet import write_parquet, write_parquet_stream
 from transforms.rule_checks import filled
 from transforms.site import Site
 from transforms.sql import identifier, qualified

@@ -32,7 +32,6 @@ from transforms.durable import (
     fsync_folder,
     remove,
     write_json,
-    write_parquet,
     write_text,
 )
 from transforms.errors import ReleaseError
@@ -45,6 +44,7 @@ from transforms.manifest import (
     sealed_manifest,
 )
 from transforms.outcome import DONE
+from transforms.parquet import write_parquet
 from transforms.release_folder import publishing
 from transforms.site import Site, current_release
 from transforms.sql import identifier

@@ -27,12 +27,13 @@ from transforms import audit
 from transforms.aggregate import aggregate
 from transforms.dictionary import DICTIONARY, Table
 from transforms.dictionary.arrow import schema
-from transforms.durable import remove, write_parquet
+from transforms.durable import remove
 from transforms.errors import ReleaseError
 from transforms.hold import next_quarter
 from transforms.landing import holding, purge
 from transforms.lock import alone
 from transforms.manifest import read_manifest
+from transforms.parquet import write_parquet
 from transforms.pseudonyms import pseudonym, site_key
 from transforms.release import install, releases, stage, verify
 from transforms.release_folder import discard, publishing

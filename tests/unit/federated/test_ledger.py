@@ -1,6 +1,7 @@
 """The ledger: it remembers, it notices a changed byte, and it refuses differencing."""
 
 import dataclasses
+import resource
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -54,6 +55,21 @@ def test_a_ledger_that_became_shorter_while_in_use_is_noticed(tmp_path: Path) ->
     ledger.path.write_bytes(ledger.path.read_bytes().splitlines(keepends=True)[0])
     with pytest.raises(ConsortiumError, match="became shorter"):
         ledger.append("asked", {})
+
+
+def test_a_full_disk_leaves_the_ledger_as_it_was(tmp_path: Path) -> None:
+    ledger = filled(tmp_path)
+    before = ledger.path.read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 10, hard))  # a part of a line fits
+    try:
+        with pytest.raises(OSError, match="space"):
+            ledger.append("asked", {})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert ledger.path.read_bytes() == before
+    ledger.append("asked", {})
+    assert len(Ledger(tmp_path).entries()) == 4
 
 
 def test_two_users_of_one_ledger_see_each_other(tmp_path: Path) -> None:
