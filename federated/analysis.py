@@ -11,7 +11,7 @@ the closed set of outcomes below and refuses anything else.
 import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,11 +26,16 @@ __all__ = [
     "Curve",
     "Curves",
     "Done",
+    "Issue",
+    "Model",
+    "ModelCounts",
     "Outcome",
     "ParameterError",
     "Rates",
     "Screen",
+    "Summaries",
     "Table",
+    "Term",
     "Test",
     "TimeToEvent",
     "Variable",
@@ -51,13 +56,18 @@ class ParameterError(ValueError):
 
 @dataclass(frozen=True)
 class Variable:
-    """A column of an analysis view as the public sees it; a number has no levels."""
+    """A column of an analysis view as the public sees it; a number has no levels.
+
+    `bounds` are a number's public limits and the width to which its quantiles are told; None where
+    none is declared, and then quantiles are told as exactly as they are held.
+    """
 
     name: str
     label: str
     levels: tuple[str, ...] = ()
     level_labels: tuple[str, ...] = ()
     unit: str | None = None
+    bounds: tuple[float, float, float] | None = None
 
     @property
     def coded(self) -> bool:
@@ -98,14 +108,31 @@ class Screen:
 
 
 @dataclass(frozen=True)
+class ModelCounts:
+    """Pooled counts on which the gate decides whether a regression may be fitted at all.
+
+    `patients` are complete and distinct; `events` are those with the outcome, None where it is a
+    number. `parameters` counts the estimable ones. `tables` are all one- and two-way counts of
+    patients over the terms with levels and the outcome: variable names → counts over their levels.
+    """
+
+    patients: int
+    events: int | None
+    parameters: int
+    tables: Mapping[tuple[str, ...], NDArray[np.int64]]
+
+
+@dataclass(frozen=True)
 class Ask:
     """Another round: sites receive `broadcast`, and per `screen` a 0/1 array of passing cells.
 
-    `carry` stays at the coordinator and comes back in the next `combine`.
+    The gate refuses the round when it refuses `model`. `carry` stays at the coordinator and comes
+    back in the next `combine`.
     """
 
     broadcast: Broadcast = field(default_factory=dict)
     screen: Mapping[str, Screen] = field(default_factory=dict)
+    model: ModelCounts | None = None
     carry: Any = None
 
 
@@ -189,7 +216,78 @@ class Rates:
     )
 
 
-Outcome: TypeAlias = Table | Curves | Rates
+@dataclass(frozen=True)
+class Summaries:
+    """Number, mean, SD and quantiles of numbers by group.
+
+    `rows` is per group (the levels of `by`, flattened), `counts`, `mean` and `sd` per group and
+    variable, `quantiles` per group, variable and probability. NaN stands for what was not asked or
+    is not defined; `missing` rows lack a variable of `by`.
+    """
+
+    variables: tuple[Variable, ...]
+    by: tuple[Variable, ...]
+    probabilities: tuple[float, ...]
+    rows: NDArray[np.int64]
+    counts: NDArray[np.int64]
+    mean: NDArray[np.float64]
+    sd: NDArray[np.float64]
+    quantiles: NDArray[np.float64]
+    missing: int
+
+
+@dataclass(frozen=True)
+class Term:
+    """One coefficient of a model: of a number, or of a level against `reference`.
+
+    `estimate` and what follows from it are NaN where the data do not determine it; then an `Issue`
+    of the model names the term. `statistic` is estimate / se, the interval estimate ± z·se.
+    """
+
+    name: str
+    variable: str
+    level: str | None
+    reference: str | None
+    estimate: float
+    se: float
+    statistic: float
+    p_value: float
+    lower: float
+    upper: float
+
+
+@dataclass(frozen=True)
+class Issue:
+    """What is wrong with a fit, and the terms concerned."""
+
+    kind: Literal["separation", "collinearity", "no_events", "not_converged"]
+    terms: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A fitted regression. `figures` are single numbers by name, such as log_likelihood.
+
+    `tests` are tests of the whole model or of its assumptions. `robust` says that standard errors
+    are those of the sandwich. `scale` names exp(estimate), such as "hazard_ratio"; None: no such.
+    `counts` are those that the gate judged.
+    """
+
+    counts: ModelCounts
+    terms: tuple[Term, ...]
+    figures: Mapping[str, float]
+    tests: Mapping[str, Mapping[str, float]]
+    scale: str | None
+    robust: bool
+    confidence: float
+    iterations: int
+    converged: bool
+    issues: tuple[Issue, ...]
+    missing: int
+    described: Mapping[str, object]
+
+
+Outcome: TypeAlias = Table | Curves | Rates | Summaries | Model
 
 
 @dataclass(frozen=True)

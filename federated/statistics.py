@@ -23,12 +23,15 @@ __all__ = [
     "Shapes",
     "Sums",
     "check_blocks",
+    "fixed_point",
     "tally_codes",
 ]
 
 # In every first round: 1 from a site that holds anybody of the cohort, else 0. The sum tells how
 # many sites a result rests on and, being a sum, not which.
 CONTRIBUTING = "contributing_sites"
+
+FRACTION_BITS = 96  # of `federated.ring`
 
 Broadcast: TypeAlias = Mapping[str, NDArray[np.generic]]
 
@@ -89,6 +92,15 @@ def check_blocks(blocks: Blocks, shapes: Shapes) -> None:
     found = {name: Shape(_kind(block), block.values.shape) for name, block in blocks.items()}
     if found != dict(shapes):
         raise ValueError("blocks do not have the public shapes of the request")
+
+
+def fixed_point(values: NDArray[np.float64]) -> Sums:
+    """Return `values` rounded to whole multiples of 2^-96, which is what the ring can add.
+
+    The rounding changes no value of 2^-44 or more, and no other by more than 2^-97.
+    """
+    whole = np.rint(np.ldexp(values, FRACTION_BITS))
+    return Sums(np.asarray(np.ldexp(whole, -FRACTION_BITS), dtype=np.float64))
 
 
 def tally_codes(codes: tuple[NDArray[np.generic], ...], size: tuple[int, ...]) -> Counts:
