@@ -136,12 +136,18 @@ class SiteParty:
         self._sessions: OrderedDict[str, _Session] = OrderedDict()
         self._lock = threading.Lock()
 
+    def renew(self, identity_key: Ed25519PrivateKey, roster: Roster, policy: Policy) -> None:
+        """Go on under another key, roster or policy; conversations under the old ones end."""
+        with self._lock:
+            self._identity, self._roster, self._policy = identity_key, roster, policy
+            self._sessions.clear()
+
     def handle_bytes(self, data: bytes) -> bytes:
         """Decode, handle, encode. Anything that goes wrong becomes an encoded Failed."""
         try:
             message = decode(data)
-        except MessageError:
-            return encode(Failed("garbled", secrets.token_hex(4)))
+        except MessageError as error:
+            return encode(self._failed(error, "garbled"))
         return encode(self.handle(message))  # type: ignore[arg-type]
 
     def handle(self, message: Message) -> Reply:
@@ -150,9 +156,10 @@ class SiteParty:
             try:
                 return self._answer_once(message)
             except (_RefusalError, SpentError) as refusal:
+                _log.warning("refused %s: %s", type(message).__name__, refusal.rule)
                 return Refused(refusal.rule)
             except ProtocolError as error:
-                _log.warning("left a conversation: %s", error.rule)
+                _log.warning("refused %s: protocol (%s)", type(message).__name__, error.rule)
                 return Refused("protocol")
             except _FailureError as failure:
                 return self._failed(failure, failure.code)

@@ -2,44 +2,44 @@
 
 One TLS port serves analysts (`rest`) and nodes (`superlink`). A query runs in a thread of its own:
 the coordinator asks, the post office carries. Flower's state lives in memory; after a restart the
-registered node keys are read again and the nodes come back by themselves.
+registered node keys are read again and the nodes come back by themselves. Roster, node keys, policy
+and tokens are followed while it runs (`members`, `tokens`).
 """
 
 import argparse
 import logging
 import secrets
 import ssl
-from collections.abc import Mapping
+import threading
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import cast
 
 import uvicorn
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    PublicFormat,
-    load_ssh_public_key,
-)
 
 from federated import coordinator
 from federated.catalogue import catalogue
 from federated.coordinator import AskSites
 from federated.flower import fab, process
 from federated.flower.layout import Consortium, load_consortium
+from federated.flower.members import MemberFiles, Members
 from federated.flower.post import PostOffice
 from federated.flower.rest import Services, rest_app
 from federated.flower.shelf import Shelf
 from federated.flower.superlink import Door, flower_app, node_routes
 from federated.flower.tokens import TokenFile
 from federated.messages import Absent, Message, MessageError, Reply, decode, encode
-from federated.policy import load_policy
-from federated.preflight import preflight
+from federated.preflight import Report, preflight
 from federated.request import Request
 from federated.results import Result
-from federated.roster import Roster, load_roster
 from transforms.errors import ConsortiumError, UserError
 
 
 __all__ = ["ask_by", "build", "main", "serve"]
+
+RECHECK = 1.0
+"""Seconds until a running gateway has noticed that somebody was taken in or out."""
 
 _log = logging.getLogger("marmor.gateway")
 
@@ -48,8 +48,8 @@ def ask_by(post: PostOffice) -> AskSites:
     """Return the coordinator's `ask`, carried by `post`."""
 
     def ask(messages: Mapping[str, Message], timeout: float) -> dict[str, Reply | Absent]:
-        present = post.online()
         replies = post.ask({site: encode(item) for site, item in messages.items()}, timeout)
+        present = post.online()
         return {
             site: _reply(replies[site]) if site in replies else _absent(site, present)
             for site in messages
@@ -68,6 +68,7 @@ def _reply(content: bytes | None) -> Reply | Absent:
 
 
 def _absent(site: str, present: frozenset[str]) -> Absent:
+    """Tell a slow site, whose node is still there, from one whose node has gone."""
     return Absent("timeout" if site in present else "offline")
 
 
@@ -76,28 +77,38 @@ def build(consortium: Consortium) -> Door:
 
     Raises ConsortiumError or RefusedError when a file of the consortium is missing or malformed.
     """
-    roster, policy = load_roster(consortium.roster), load_policy(consortium.policy)
-    tokens = TokenFile(consortium.tokens)
-    keys = _node_keys(consortium, roster)
+    files, tokens = MemberFiles(consortium), TokenFile(consortium.tokens)
     flower = flower_app(secrets.token_bytes(32))
-    post = PostOffice(flower.state.linkstate_factory.state(), keys)
+    post = PostOffice(flower.state.linkstate_factory.state())
     ask = ask_by(post)
 
+    def members() -> Members:
+        found = files.current()
+        post.admit(found.keys)
+        return found
+
     def answer(request: Request) -> Result:
+        now = members()
         return coordinator.run(
-            request, roster=roster, policy=policy, ask=ask, state=consortium.state
+            request, roster=now.roster, policy=now.policy, ask=ask, state=consortium.state
         )
 
+    def would_answer(request: Request) -> Report:
+        now = members()
+        return preflight(request, roster=now.roster, policy=now.policy, ask=ask)
+
+    members()
+    _every(RECHECK, members)
     marmor = rest_app(
         Services(
             tokens=tokens,
             shelf=Shelf(consortium.results),
-            sites=tuple(roster.sites),
+            sites=lambda: tuple(members().roster.sites),
             online=post.online,
             answer=answer,
-            preflight=lambda request: preflight(request, roster=roster, policy=policy, ask=ask),
+            preflight=would_answer,
             catalogue=catalogue,
-            facts={"app": fab.digest(), "roster": roster.digest, "policy": policy.digest},
+            facts=lambda: _facts(members()),
         )
     )
     marmor.state.linkstate_factory = flower.state.linkstate_factory
@@ -105,17 +116,32 @@ def build(consortium: Consortium) -> Door:
     return Door(flower, marmor)
 
 
-def _node_keys(consortium: Consortium, roster: Roster) -> dict[str, bytes]:
-    """Return site → public node key in PEM, as Flower compares it, for every site of the roster."""
-    return {site: _node_key(consortium.nodes / f"{site}.pub") for site in roster.sites}
+def _facts(members: Members) -> dict[str, object]:
+    """Return what everybody must agree on: the app, the roster, the policy."""
+    return {
+        "app": fab.digest(),
+        "roster": members.roster.digest,
+        "policy": members.policy.digest,
+    }
 
 
-def _node_key(path: Path) -> bytes:
-    try:
-        key = load_ssh_public_key(path.read_bytes())
-    except (OSError, ValueError):
-        raise ConsortiumError(f"{path}: not a public key; enroll that site again") from None
-    return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+def _every(seconds: float, work: Callable[[], object]) -> None:
+    """Do `work` again and again in a thread; say once when the files are wrong, once when right."""
+
+    def forever() -> None:
+        trouble = ""
+        while True:
+            time.sleep(seconds)
+            try:
+                work()
+                found = ""
+            except UserError as error:
+                found = str(error)
+            if found != trouble:
+                _log.warning("%s", found or "the consortium's files are right again")
+            trouble = found
+
+    threading.Thread(target=forever, name="members", daemon=True).start()
 
 
 def serve(consortium: Consortium) -> None:

@@ -37,6 +37,7 @@ __all__ = [
     "read_identity_key",
     "read_node_key",
     "read_secret",
+    "stamp",
 ]
 
 
@@ -153,6 +154,15 @@ def load_membership(keys: Path) -> Membership:
         return Membership(str(data["gateway"]), allowed, roster, ca, node_key, identity_key)
     except (OSError, KeyError, TypeError):
         raise ConsortiumError(f"{path}: incomplete; enroll this site again") from None
+
+
+def stamp(path: Path) -> tuple[int, int, int]:
+    """Return what differs after any write of a file: its number, size and time; zeros for none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return (0, 0, 0)
+    return (found.st_ino, found.st_size, found.st_mtime_ns)
 
 
 def read_secret(path: Path) -> bytes:

@@ -1,5 +1,8 @@
 """A node's only connection: outbound TLS to the gateway, every call signed with the node's key."""
 
+import datetime
+import email.utils
+import traceback
 from contextlib import suppress
 from typing import TypeVar
 
@@ -24,12 +27,15 @@ from flwr.supernode.fleet_http_client import FleetHttpClient
 from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 from google.protobuf.message import Message as Protobuf
 
-from federated.flower.wire import EXCHANGE, GOODBYE, HELLO, HOLD
+from federated.flower.wire import EXCHANGE, GOODBYE, HELLO, HOLD, WORKING
 
 
-__all__ = ["Link"]
+__all__ = ["Link", "trouble"]
 
 TIMEOUT = httpx.Timeout(10.0, read=HOLD + 10.0)
+
+_AHEAD, _BEHIND = 4, 300
+"""Seconds that a node's clock may be ahead of the gateway's, or behind: Flower's own limits."""
 
 Response = TypeVar("Response", bound=Protobuf)
 
@@ -70,6 +76,11 @@ class Link:
             return message_from_proto(item)
         return None
 
+    def working(self) -> None:
+        """Tell the gateway that an answer takes a while; any thread may."""
+        request = PushMessagesRequest(node=self._node)
+        self._call(WORKING, request, PullMessagesResponse, httpx.Timeout(5.0))
+
     def app(self, run_id: int) -> bytes:
         """Return the content of the app bundle of a run."""
         run = self._client.GetRun(GetRunRequest(node=self._node, run_id=run_id)).run
@@ -97,3 +108,40 @@ class Link:
             response_type=kind,
             timeout=timeout,
         )
+
+
+def trouble(error: Exception) -> str:
+    """Say why there is no connection, in words that lead to a remedy."""
+    if not isinstance(error, httpx.HTTPError):
+        frames = traceback.extract_tb(error.__traceback__)
+        return f"{type(error).__name__} at {frames[-1].name}:{frames[-1].lineno}"
+    if not isinstance(error, httpx.HTTPStatusError):
+        return _unreachable(error)
+    if error.response.status_code != httpx.codes.UNAUTHORIZED:
+        return f"it answers HTTP {error.response.status_code}"
+    if skew := _skew(error.response):
+        way = "ahead of" if skew > 0 else "behind"
+        return f"this machine's clock is {abs(skew)} s {way} the gateway's (HTTP 401); set it right"
+    return "it does not know this site's node key, or no longer (HTTP 401); ask its operator"
+
+
+def _unreachable(error: httpx.HTTPError) -> str:
+    """Tell a certificate that is wrong from a gateway that is not there."""
+    text = str(error)
+    if "certificate has expired" in text:
+        return "its certificate has expired; its operator must renew it"
+    if "certificate is not yet valid" in text:
+        return "its certificate is not valid yet; compare the clocks"
+    if "CERTIFICATE_VERIFY_FAILED" in text:
+        return "its certificate is not of this consortium; compare keys/ca.pem with its operator"
+    return f"it cannot be reached ({type(error).__name__})"
+
+
+def _skew(response: httpx.Response) -> int:
+    """Return by how many seconds this clock is ahead, as far as Flower's signatures mind it."""
+    try:
+        theirs = email.utils.parsedate_to_datetime(response.headers["date"])
+    except (KeyError, ValueError):
+        return 0
+    ahead = (datetime.datetime.now(datetime.UTC) - theirs).total_seconds()
+    return 0 if -_BEHIND < ahead < _AHEAD else round(ahead)

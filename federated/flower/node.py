@@ -10,20 +10,18 @@ import argparse
 import hashlib
 import logging
 import time
-import traceback
 from collections.abc import Callable, Set
 from contextlib import closing
 from pathlib import Path
 from typing import Protocol
 
-import httpx
 from flwr.app import Message
 
 from federated.executor import Executor
 from federated.flower import local, process, wire
-from federated.flower.layout import load_membership
-from federated.flower.link import Link
-from federated.policy import load_policy
+from federated.flower.link import Link, trouble
+from federated.flower.pulse import Pulse
+from federated.flower.terms import Terms
 from federated.site import SiteParty
 from transforms.errors import UserError
 from transforms.hold import standing
@@ -34,6 +32,12 @@ __all__ = ["Connection", "Node", "Party", "main", "serve_site"]
 
 BACKOFF = (0.2, 0.5, 1.0, 2.0, 5.0)
 """Seconds between attempts to reach the gateway; the last one repeats."""
+
+LONGEST = 600.0
+"""Seconds for which a node says that it works; no answer takes as long."""
+
+SLOWEST_LINE = 250_000
+"""Bytes a second with which an answer travels at least (2 Mbit/s)."""
 
 _log = logging.getLogger("marmor.node")
 
@@ -50,6 +54,9 @@ class Connection(Protocol):
     def exchange(self, reply: Message | None) -> Message | None:
         """Hand in the last reply, wait for the next message."""
 
+    def working(self) -> None:
+        """Tell that an answer takes a while; called from another thread."""
+
     def app(self, run_id: int) -> bytes:
         """Return the app bundle of a run."""
 
@@ -57,10 +64,11 @@ class Connection(Protocol):
 class Node:
     """The endless loop of one site: exchange, check the app, ask the party."""
 
-    def __init__(self, link: Connection, party: Party, allowed: Set[str]) -> None:
-        """Serve `party` for runs whose app has a SHA-256 in `allowed`."""
+    def __init__(self, link: Connection, party: Party, allowed: Callable[[], Set[str]]) -> None:
+        """Serve `party` for runs whose app's SHA-256 is among what `allowed` returns just then."""
         self._link, self._party, self._allowed = link, party, allowed
-        self._permitted: dict[int, bool] = {}
+        self._apps: dict[int, str] = {}
+        self._pulse = Pulse(link.working)
 
     def serve(self) -> None:
         """Serve until the process is told to stop; survive every loss of the gateway."""
@@ -72,7 +80,7 @@ class Node:
                 failures, reported = 0, ""
                 self._exchange_forever()
             except Exception as error:  # whatever it is, the site must come back by itself
-                reason = _reason(error)
+                reason = trouble(error)
             if reason != reported:  # once per trouble, not once per attempt
                 _log.warning("no connection to the gateway: %s; trying again", reason)
             reported = reason
@@ -81,39 +89,30 @@ class Node:
 
     def answer(self, message: Message) -> Message:
         """Return the reply to one message; an app that is not allowed is refused unread."""
-        if not self._is_permitted(message.metadata.run_id):
+        run_id = message.metadata.run_id
+        if self._app(run_id) not in self._allowed():
+            _log.warning("refused run %d: app %s not on the allow-list", run_id, self._app(run_id))
             return wire.refusal(message)
         content = wire.blob(message)
         if content is None or message.metadata.message_type != wire.MESSAGE_TYPE:
-            _log.warning("refused a message that is not ours")
+            _log.warning("refused a message of type %.40r", message.metadata.message_type)
             return wire.refusal(message)
         return wire.reply(self._party(content), message)
 
     def _exchange_forever(self) -> None:
         reply = None
         while True:
-            message = self._link.exchange(reply)
-            reply = None if message is None else self.answer(message)
+            sending = 0 if reply is None else len(wire.blob(reply) or b"") / SLOWEST_LINE
+            with self._pulse.beat(sending):
+                message = self._link.exchange(reply)
+            with self._pulse.beat(LONGEST):
+                reply = None if message is None else self.answer(message)
 
-    def _is_permitted(self, run_id: int) -> bool:
-        if run_id not in self._permitted:
-            digest = hashlib.sha256(self._link.app(run_id)).hexdigest()
-            self._permitted[run_id] = digest in self._allowed
-            if not self._permitted[run_id]:
-                _log.warning("refused run %d: app %s is not on the allow-list", run_id, digest)
-        return self._permitted[run_id]
-
-
-def _reason(error: Exception) -> str:
-    """Say why there is no connection, in words that lead to a remedy."""
-    if not isinstance(error, httpx.HTTPError):
-        frames = traceback.extract_tb(error.__traceback__)
-        return f"{type(error).__name__} at {frames[-1].name}:{frames[-1].lineno}"
-    if not isinstance(error, httpx.HTTPStatusError):
-        return f"it cannot be reached ({type(error).__name__})"
-    if error.response.status_code == httpx.codes.UNAUTHORIZED:
-        return "it does not know this site's node key (HTTP 401); enroll the site, restart it"
-    return f"it answers HTTP {error.response.status_code}"
+    def _app(self, run_id: int) -> str:
+        """Return the SHA-256 of a run's app, which is read as bytes and never unpacked."""
+        if run_id not in self._apps:
+            self._apps[run_id] = hashlib.sha256(self._link.app(run_id)).hexdigest()
+        return self._apps[run_id]
 
 
 def serve_site(site: Site, listen: Path | None = None) -> None:
@@ -121,25 +120,26 @@ def serve_site(site: Site, listen: Path | None = None) -> None:
 
     Raises ConsortiumError when its keys, roster or settings are missing or do not fit.
     """
-    membership = load_membership(site.keys)
-    policy = load_policy(site.folder / "policy.toml")
+    terms = Terms(site)
+    membership = terms.membership
     executor = Executor(site.releases)
     try:
         party = SiteParty(
             site.id,
             membership.identity_key,
             membership.roster,
-            policy,
+            terms.policy,
             site.ledger,
             executor,
             lambda: current_release(site),
             standing=lambda release: standing(site, release),
         )
+        terms.follow(party)
         if listen is not None:
             local.listen(listen, party.handle_bytes)
         link = Link(membership.gateway, membership.ca, membership.node_key)
         with closing(link):
-            Node(link, party.handle_bytes, membership.allowed_apps).serve()
+            Node(link, party.handle_bytes, terms.allowed_apps).serve()
     finally:
         executor.close()
 

@@ -29,10 +29,17 @@ from federated.flower import fab, wire
 from federated.flower.access import GATEWAY
 
 
-__all__ = ["HEARTBEAT", "PostOffice"]
+__all__ = ["HEARTBEAT", "SILENCE", "PostOffice"]
 
 HEARTBEAT = 30.0
 """Seconds between two signs of life of a node; after twice that a silent node counts as absent."""
+
+SILENCE = 6.0
+"""Seconds without a sign of life after which a node that was asked counts as gone.
+
+A node that computes gives a sign every second. Without this, a node behind a cut line would hold
+up every query until its deadline, because Flower keeps it online for a minute.
+"""
 
 _RUN_HEARTBEAT = 15.0
 _RECHECK = 1.0  # seconds after which a waiting question looks again which nodes are still there
@@ -42,37 +49,74 @@ _log = logging.getLogger("marmor.gateway")
 
 @dataclass(frozen=True)
 class _Letter:
-    """What is on its way: to which site, which node, and in which of the node's lives."""
+    """What is on its way: to which site, which node, in which of the node's lives, since when."""
 
     site: str
     node_id: int
     visit: int
+    sent: float
 
 
 class PostOffice:
     """Carries blobs between the coordinator's threads and the nodes' open calls."""
 
-    def __init__(self, state: LinkState, nodes: Mapping[str, bytes]) -> None:
-        """Start the run and register `nodes`: site id → public node key in PEM."""
+    def __init__(self, state: LinkState) -> None:
+        """Start the run; nobody is admitted yet."""
         self._state = state
         self.run_id, self._task_id = _start_run(state)
-        self._nodes = {
-            site: state.create_node(GATEWAY.flwr_aid, GATEWAY.account_name, key, HEARTBEAT)
-            for site, key in nodes.items()
-        }
-        self._sites = {node: site for site, node in self._nodes.items()}
+        self._keys: dict[str, bytes] = {}
+        self._nodes: dict[str, int] = {}
+        self._sites: dict[int, str] = {}
         self._replied = threading.Condition()
         self._bells: dict[int, asyncio.Event] = {}
         self._visits: Counter[int] = Counter()
+        self._signs: dict[int, float] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         threading.Thread(target=self._keep_run_alive, name="run-heartbeat", daemon=True).start()
 
     # -- the coordinator's side, any thread ---------------------------------------------------
 
+    def admit(self, keys: Mapping[str, bytes]) -> None:
+        """Know just these nodes from now on: site id → public node key in PEM.
+
+        A node whose key is not among them any more is shut out at once, in whatever it does.
+        """
+        with self._replied:
+            if keys == self._keys:
+                return
+            for site in {site for site, key in self._keys.items() if keys.get(site) != key}:
+                self._shut_out(site)
+            for site in keys.keys() - self._nodes.keys():
+                self._let_in(site, keys[site])
+            self._keys = dict(keys)
+            self._replied.notify_all()
+
+    def _let_in(self, site: str, key: bytes) -> None:
+        try:
+            node = self._state.create_node(
+                GATEWAY.flwr_aid, GATEWAY.account_name, key, HEARTBEAT, name=site
+            )
+        except ValueError:  # Flower never takes a key again that it has let go
+            _log.error("%s: this node key was taken back before; the site needs another", site)
+            return
+        self._nodes[site], self._sites[node] = node, site
+        _log.info("%s: its node may connect", site)
+
+    def _shut_out(self, site: str) -> None:
+        node = self._nodes.pop(site, None)
+        if node is None:
+            return
+        del self._sites[node]
+        self._state.delete_node(GATEWAY.flwr_aid, node)
+        self._visits[node] += 1
+        self._ring(node)  # a call that is held open must end
+        _log.warning("%s: its node key was taken back; its node is shut out", site)
+
     def online(self) -> frozenset[str]:
         """Return the sites whose node is connected."""
         nodes = self._state.get_node_info(statuses=[NodeStatus.ONLINE])
-        return frozenset(self._sites[node.node_id] for node in nodes)
+        found = (self._sites.get(node.node_id) for node in nodes)
+        return frozenset(site for site in found if site is not None)
 
     def ask(self, blobs: Mapping[str, bytes], timeout: float) -> dict[str, bytes | None]:
         """Send each site its blob and return the replies that came within `timeout` seconds.
@@ -81,7 +125,9 @@ class PostOffice:
         None stands for an answer that is not ours, such as the refusal of a foreign app.
         """
         deadline = time.monotonic() + timeout
-        sent = dict(self._send(site, blobs[site], timeout) for site in blobs.keys() & self.online())
+        nodes = dict(self._nodes)  # somebody may be shut out meanwhile
+        present = blobs.keys() & self.online() & nodes.keys()
+        sent = dict(self._send(site, nodes[site], blobs[site], timeout) for site in present)
         replies: dict[str, bytes | None] = {}
         waiting = set(sent)
         try:
@@ -99,10 +145,9 @@ class PostOffice:
             self._forget(sent)
         return replies
 
-    def _send(self, site: str, content: bytes, timeout: float) -> tuple[str, _Letter]:
-        node_id = self._nodes[site]
+    def _send(self, site: str, node_id: int, content: bytes, timeout: float) -> tuple[str, _Letter]:
         message = wire.instruction(content, node_id, timeout)
-        letter = _Letter(site, node_id, self._visits[node_id])
+        letter = _Letter(site, node_id, self._visits[node_id], time.monotonic())
         self._store(message)
         self._ring(node_id)
         return message.metadata.message_id, letter
@@ -123,6 +168,11 @@ class PostOffice:
 
     def _lost(self, waiting: set[str], sent: Mapping[str, _Letter]) -> set[str]:
         """Return the messages whose node has gone, or has come back without remembering them."""
+        for letter in {sent[key] for key in waiting}:
+            last = max(letter.sent, self._signs.get(letter.node_id, 0.0))
+            if time.monotonic() - last > SILENCE:
+                _log.warning("%s: its node fell silent; it counts as absent", letter.site)
+                self.leave(letter.node_id)
         online = self.online()
         return {
             key
@@ -161,6 +211,7 @@ class PostOffice:
     def stay(self, node_id: int) -> None:
         """Note a sign of life of a node."""
         self._loop = self._loop or asyncio.get_running_loop()
+        self._signs[node_id] = time.monotonic()
         self._state.acknowledge_node_heartbeat(node_id, HEARTBEAT)
 
     def leave(self, node_id: int) -> None:
@@ -180,6 +231,7 @@ class PostOffice:
     def fetch(self, node_id: int) -> Message | None:
         """Return the next message for a node, or None."""
         for head in self._state.get_message_ins(node_id, 1):
+            self._signs[node_id] = time.monotonic()
             return self._inflate(head)
         return None
 

@@ -61,17 +61,17 @@ class Services:
     """What the routes need of the rest of the gateway.
 
     `answer` runs one query and `preflight` asks who would answer it; both may block. `online` names
-    the connected sites; `sites` are all.
+    the connected sites; `sites` are all; `facts` is what everybody must agree on.
     """
 
     tokens: Tokens | TokenFile
     shelf: Shelf
-    sites: tuple[str, ...]
+    sites: Callable[[], tuple[str, ...]]
     online: Callable[[], frozenset[str]]
     answer: Callable[[Query], Result]
     preflight: Callable[[Query], Report]
     catalogue: Callable[[], Mapping[str, object]]
-    facts: Mapping[str, object]
+    facts: Callable[[], Mapping[str, object]]
 
 
 def rest_app(services: Services) -> FastAPI:
@@ -149,15 +149,15 @@ def _information(app: FastAPI, services: Services, who: Any) -> None:
     @app.get(f"{PREFIX}/status")
     def status(person: Annotated[Person, who]) -> dict[str, object]:
         """Say how many sites are connected; to an operator, which."""
-        online = services.online()
+        online, sites = services.online(), services.sites()
         answer: dict[str, object] = {
-            "sites": len(services.sites),
+            "sites": len(sites),
             "online": len(online),
-            **services.facts,
+            **services.facts(),
         }
         if "operator" in person.roles:
             answer["site_status"] = {
-                site: "online" if site in online else "offline" for site in services.sites
+                site: "online" if site in online else "offline" for site in sites
             }
         return answer
 

@@ -6,6 +6,7 @@ APIs, its documentation and every other Fleet call have no route.
     POST /marmor/v1/node/hello      a node has started: its public key → its node id
     POST /marmor/v1/node/exchange   the last reply up, the next message down, held open while
                                     there is none
+    POST /marmor/v1/node/working    a node's answer takes longer than a second
     POST /marmor/v1/node/goodbye    a node ends
     POST /v1/fleet/get-run, get-fab Flower's own: which app a message belongs to
 
@@ -37,7 +38,7 @@ from google.protobuf.message import DecodeError, Message
 
 from federated.flower.access import Membership, NoAccounts
 from federated.flower.post import PostOffice
-from federated.flower.wire import EXCHANGE, GOODBYE, HELLO, HOLD
+from federated.flower.wire import EXCHANGE, GOODBYE, HELLO, HOLD, WORKING
 
 
 __all__ = ["MAX_BODY", "Door", "flower_app", "node_routes"]
@@ -124,6 +125,12 @@ def node_routes(app: FastAPI, post: PostOffice) -> None:
         call = await _authenticated(request, DeactivateNodeRequest)
         post.leave(call.node_id)
         return _protobuf(DeactivateNodeResponse())
+
+    @app.post(WORKING, include_in_schema=False)
+    async def working(request: Request) -> Response:
+        call = await _authenticated(request, PushMessagesRequest)
+        post.stay(call.node.node_id)
+        return _protobuf(PullMessagesResponse())
 
     @app.post(EXCHANGE, include_in_schema=False)
     async def exchange(request: Request) -> Response:

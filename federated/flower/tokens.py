@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from federated.flower.layout import stamp
 from transforms.errors import ConsortiumError
 
 
@@ -65,24 +66,16 @@ class TokenFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._seen = self._state()
+        self._seen = stamp(self._path)
         self._tokens = load_tokens(path)
 
     def person(self, token: str) -> Person | None:
         """Return whose token this is, or None; nobody gets in while the file is malformed."""
-        state = self._state()
+        state = stamp(self._path)
         if state != self._seen:
             self._tokens = load_tokens(self._path)
             self._seen = state
         return self._tokens.person(token)
-
-    def _state(self) -> tuple[int, int, int]:
-        """What differs after any write: the file's number, size and time."""
-        try:
-            found = self._path.stat()
-        except OSError:
-            return (0, 0, 0)
-        return (found.st_ino, found.st_size, found.st_mtime_ns)
 
 
 def load_tokens(path: Path) -> Tokens:

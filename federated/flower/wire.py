@@ -23,6 +23,7 @@ __all__ = [
     "HELLO",
     "HOLD",
     "MESSAGE_TYPE",
+    "WORKING",
     "blob",
     "deflate",
     "instruction",
@@ -35,6 +36,7 @@ MESSAGE_TYPE = "query.marmor"
 
 HELLO = "/marmor/v1/node/hello"
 EXCHANGE = "/marmor/v1/node/exchange"
+WORKING = "/marmor/v1/node/working"
 GOODBYE = "/marmor/v1/node/goodbye"
 
 HOLD = 20.0

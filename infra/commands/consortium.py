@@ -55,16 +55,41 @@ def enroll(folder: Folder, sites: Sites, as_json: AsJson = False) -> None:
     emit(data, as_json=as_json, text=text)
 
 
+@app.command()
+def remove(
+    folder: Folder,
+    site: Annotated[str, typer.Argument(help="The site's id, as it stands on the roster.")],
+    as_json: AsJson = False,
+) -> None:
+    """Take a site off the roster and its node key back; a gateway that runs shuts it out at once.
+
+    The sites that stay refuse questions until they have pinned the shorter roster.
+    """
+    import infra.consortium
+
+    roster = infra.consortium.remove(folder, site)
+    data = {"site": site, "removed": True, "roster": roster.digest, "sites": sorted(roster.sites)}
+    text = (
+        f"{site} is off the roster. Now let the other {len(roster.sites)} pin it, "
+        f"fingerprint {roster.digest[:16]}: enroll them again."
+    )
+    emit(data, as_json=as_json, text=text)
+
+
 @app.command("add-analyst")
 def add_analyst(
     folder: Folder,
     name: Annotated[str, typer.Argument(help="The analyst's name.")],
+    role: Annotated[
+        list[str] | None,
+        typer.Option(help="analyst: asks and reads own results; operator: sees sites. Repeatable."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a token for one more analyst; hand over the file that it names."""
+    """Make a token for one more analyst, or operator; hand over the file that it names."""
     import infra.consortium
 
-    path = infra.consortium.add_analyst(folder, name)
+    path = infra.consortium.add_analyst(folder, name, tuple(role or ("analyst",)))
     emit({"analyst": name, "token": path}, as_json=as_json, text=f"Token of {name}: {path}")
 
 

@@ -2,6 +2,7 @@
 
     init(folder, host, port)      an operator's folder with its own CA and a first analyst's token
     enroll(folder, sites)         keys for sites, their entries in the roster, the pinned copies
+    remove(folder, site)          a site off the roster, its node key taken back
     add_analyst(folder, name)     another token; remove_analyst takes it back
     start / stop / status         the gateway process
     start_node / stop_node        a site's node process
@@ -15,6 +16,7 @@ from infra.consortium.enrollment import (
     enroll,
     init,
     read_token,
+    remove,
     remove_analyst,
 )
 from infra.consortium.service import (
@@ -33,6 +35,7 @@ __all__ = [
     "enroll",
     "init",
     "read_token",
+    "remove",
     "remove_analyst",
     "start",
     "start_node",

@@ -35,7 +35,7 @@ from transforms.errors import ConsortiumError, SetupError
 from transforms.site import Site, load_site
 
 
-__all__ = ["add_analyst", "enroll", "init", "read_token", "remove_analyst"]
+__all__ = ["add_analyst", "enroll", "init", "read_token", "remove", "remove_analyst"]
 
 CONSORTIUM_TOML = """\
 # Where the gateway listens. Sites and analysts connect to this address over TLS.
@@ -114,7 +114,7 @@ def enroll(folder: Path, sites: Sequence[Path]) -> Roster:
 
     Keys that a site has already stay. Sites enrolled earlier that are not given keep their older
     roster and will refuse queries until enrolled again: pass all sites whose folders are here. A
-    gateway that runs knows the new sites after a restart. Raises ConsortiumError or SetupError
+    gateway that runs knows the new sites within seconds. Raises ConsortiumError or SetupError
     when a folder is not a consortium or a site.
     """
     consortium = load_consortium(folder)
@@ -127,6 +127,24 @@ def enroll(folder: Path, sites: Sequence[Path]) -> Roster:
     write_roster(consortium.roster, roster)
     for site in members:
         _pin(consortium, site, roster)
+    return roster
+
+
+def remove(folder: Path, name: str) -> Roster:
+    """Take site `name` off the roster and its node key back; return the roster that is left.
+
+    A gateway that runs shuts the node out within seconds. The other sites must pin the shorter
+    roster, or refuse. Raises ConsortiumError when there is no such site.
+    """
+    consortium = load_consortium(folder)
+    known = dict(load_roster(consortium.roster).sites)
+    if name not in known:
+        listed = ", ".join(sorted(known)) or "nobody"
+        raise ConsortiumError(f"{name}: is not on the roster; on it are {listed}")
+    del known[name]
+    roster = Roster(known)
+    write_roster(consortium.roster, roster)
+    (consortium.nodes / f"{name}.pub").unlink(missing_ok=True)
     return roster
 
 

@@ -34,14 +34,14 @@ def app(folder: Path, answer: Callable[[Request], Result]) -> FastAPI:
         Services(
             tokens=PEOPLE,
             shelf=Shelf(folder),
-            sites=("lyon", "ulm"),
+            sites=lambda: ("lyon", "ulm"),
             online=lambda: frozenset({"ulm"}),
             answer=answer,
             preflight=lambda request: Report(
                 request.digest, 3, {"lyon": Verdict("allowed"), "ulm": Verdict("absent", "offline")}
             ),
             catalogue=lambda: {"views": {}},
-            facts={},
+            facts=dict,
         )
     )
 
