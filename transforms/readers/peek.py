@@ -96,14 +96,17 @@ def _look(path: Path, name: str) -> Iterator[_Look]:
 
 
 def _workbook(path: Path, name: str) -> Iterator[_Look]:
-    """Yield every sheet of a workbook that holds anything."""
-    opened = excel._open(path, name)
+    """Yield every sheet of a workbook that holds anything; SourceError when none does."""
+    opened, empty = excel._open(path, name), True
     for sheet in opened.book.sheet_names:
         grid, ranges = excel._grid(opened, sheet, name)
         fill_merged(ranges, grid, 0)
         rows = [[_text_of(cell) for cell in row] for row in grid[:ROWS]]
         if any(cell for row in rows for cell in row):
+            empty = False
             yield _Look("excel", "", sheet, rows)
+    if empty:
+        raise SourceError(f"{name}: no sheet of it holds anything; export the data again")
 
 
 def _text_of(cell: object) -> str:

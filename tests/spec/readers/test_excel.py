@@ -341,3 +341,9 @@ def test_what_is_in_order_is_not_noted(excel, rows):
 
 def test_hidden_sheets_are_noted(excel):
     assert excel(sheet_with(*TYPED, hidden="old")).table.notes == ("a.xlsx: sheet 2 is hidden",)
+
+
+@pytest.mark.parametrize("sheets", [[("A", [])], [("A", []), ("B", [[" "], [None]])]])
+def test_a_look_at_a_workbook_that_holds_nothing_says_so(reading, sheets):
+    with pytest.raises(SourceError, match="a.xlsx: no sheet of it holds anything; export"):
+        reading({"a.xlsx": workbook(*sheets)}, format="peek")
