@@ -9,20 +9,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from federated.request import parse_request
 from infra import consortium
-from transforms.errors import ConsortiumError, RefusedError
+from transforms.errors import ConsortiumError, RefusedError, SiteDownError
 
 from .conftest import Running, free_port, make_site
+from .test_failures import new_question
 
 
-REQUEST = parse_request(
-    {
-        "analysis": "crosstab",
-        "view": "person",
-        "parameters": {"variables": ["gene_group", "ever_fractured"]},
-    }
-)
 NAMES = ("graz", "leiden", "lyon")
 
 
@@ -56,7 +49,7 @@ def test_a_site_comes_and_goes_without_a_restart(world: Running, tmp_path: Path)
     world.start_node("ulm")
     world.await_online(4)
     with world.client() as client:
-        assert set(client.run(REQUEST).provenance["releases"]) == {*NAMES, "ulm"}
+        assert set(client.run(new_question()).provenance["releases"]) == {*NAMES, "ulm"}
 
     node_key = (world.folder / "nodes/ulm.pub").read_bytes()
     roster = consortium.remove(world.folder, "ulm")
@@ -69,11 +62,11 @@ def test_a_site_comes_and_goes_without_a_restart(world: Running, tmp_path: Path)
         link.hello()
 
     with world.client() as client, pytest.raises(RefusedError, match="pinned another roster"):
-        client.run(REQUEST)
+        client.run(new_question())
     del world.sites["ulm"]
     consortium.enroll(world.folder, list(world.sites.values()))  # the nodes run on
     with world.client() as client:
-        assert set(client.run(REQUEST).provenance["releases"]) == set(NAMES)
+        assert set(client.run(new_question()).provenance["releases"]) == set(NAMES)
     assert f"now holds to roster {roster.digest[:16]}" in world.log("lyon")
     (world.folder / "nodes/lyon.pub").write_bytes(node_key)
     await_true(lambda: "lyon: this node key was taken back before" in world.gateway_log())
@@ -95,12 +88,12 @@ def test_a_node_whose_key_is_taken_back_loses_the_call_it_holds(world: Running) 
 def test_a_broken_roster_stops_queries_and_not_the_gateway(world: Running) -> None:
     path = world.folder / "roster.toml"
     agreed = path.read_text()
-    path.write_text("[")
     with world.client() as client:
+        path.write_text("[")
         with pytest.raises(ConsortiumError, match=r"roster\.toml"):
-            client.run(REQUEST)
+            client.run(new_question())
         path.write_text(agreed)
-        assert set(client.run(REQUEST).provenance["releases"]) == set(NAMES)
+        assert set(client.run(new_question()).provenance["releases"]) == set(NAMES)
 
 
 def test_a_site_whose_files_do_not_fit_takes_part_in_nothing(world: Running) -> None:
@@ -108,10 +101,10 @@ def test_a_site_whose_files_do_not_fit_takes_part_in_nothing(world: Running) -> 
     agreed = pinned.read_text()
     pinned.write_text(agreed.replace('graz = "', 'graz = "0').replace('"0', '"', 1) + "\nx = 1\n")
     try:
-        with world.client() as client, pytest.raises(RefusedError):
-            client.run(REQUEST)
+        with world.client() as client, pytest.raises(SiteDownError, match="lyon"):
+            client.run(new_question())
     finally:
         pinned.write_text(agreed)
     assert "takes part in nothing until this is mended" in world.log("lyon")
     with world.client() as client:
-        assert set(client.run(REQUEST).provenance["releases"]) == set(NAMES)
+        assert set(client.run(new_question()).provenance["releases"]) == set(NAMES)
