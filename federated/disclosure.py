@@ -25,7 +25,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from federated.analysis import Curve, Curves, Rates, Screen, Table, Variable
+from federated.analysis import Curve, Curves, Rates, Screen, Summaries, Table, Variable
 from federated.policy import Policy
 from federated.statistics import CONTRIBUTING, Blocks
 from transforms.errors import RefusedError, raise_all
@@ -160,6 +160,55 @@ def _release_rates(rates: Rates, policy: Policy) -> Published:
         "missing": _write(_count(rates.missing, policy.min_denominator, policy)),
     }
     return Published(data)
+
+
+@release.register
+def _release_summaries(summaries: Summaries, policy: Policy) -> Published:
+    """Number of values, mean, SD and quantiles per group and variable."""
+    raise_all(RefusedError, table_problems(summaries.by, policy))
+    size = tuple(len(item.levels) for item in summaries.by)
+    groups = [
+        {
+            "by": {v.name: v.levels[i] for v, i in zip(summaries.by, index, strict=True)},
+            "variables": {
+                item.name: _summary(summaries, g, v, policy)
+                for v, item in enumerate(summaries.variables)
+            },
+        }
+        for g, index in enumerate(np.ndindex(size))
+    ]
+    data = {
+        "shape": "summaries",
+        "variables": [_describe(variable) for variable in summaries.variables],
+        "by": [_describe(variable) for variable in summaries.by],
+        "groups": groups,
+        "missing": _write(_count(summaries.missing, policy.min_denominator, policy)),
+    }
+    return Published(data)
+
+
+def _summary(summaries: Summaries, group: int, variable: int, policy: Policy) -> Json:
+    """One variable in one group; a quantile needs enough patients on either side of it."""
+    rows, values = int(summaries.rows[group]), int(summaries.counts[group, variable])
+    enough = values >= policy.min_denominator
+
+    def told(number: float, passes: bool) -> object:
+        if not passes:
+            return Withheld("small_denominator").to_json()
+        return None if np.isnan(number) else _digits(number, policy)
+
+    quantiles = {}
+    for index, p in enumerate(summaries.probabilities):
+        tail = int(np.floor(values * min(p, 1 - p) + 1e-9))
+        number = float(summaries.quantiles[group, variable, index])
+        quantiles[f"{p:g}"] = told(number, tail >= policy.min_denominator)
+    return {
+        "n": _write(_count(values, values, policy)),
+        "missing": _write(_count(rows - values, rows, policy)),
+        "mean": told(float(summaries.mean[group, variable]), enough),
+        "sd": told(float(summaries.sd[group, variable]), enough),
+        "quantiles": quantiles,
+    }
 
 
 def _count(number: int, denominator: int, policy: Policy) -> int | Withheld:

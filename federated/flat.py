@@ -15,6 +15,7 @@ __all__ = ["flat", "withheld_numbers"]
 
 # Columns in a fixed order: a saved result has its keys sorted.
 STEP = ("time", "survival", "lower", "upper", "at_risk")
+SUMMARY = ("n", "missing", "mean", "sd")
 RATE = ("patients", "events", "person_years", "rate", "lower", "upper")
 
 Row = Mapping[str, Any]
@@ -88,8 +89,19 @@ def _rates(data: Mapping[str, Any]) -> Iterator[Row]:
         yield {**levels, **{name: cell[name] for name in RATE}}
 
 
+def _summaries(data: Mapping[str, Any]) -> Iterator[Row]:
+    """One row per group and variable; a quantile's column is named q and its probability."""
+    for group in data["groups"]:
+        for variable in data["variables"]:
+            summary = group["variables"][variable["name"]]
+            quantiles = {f"q{p}": value for p, value in summary["quantiles"].items()}
+            numbers = {name: summary[name] for name in SUMMARY}
+            yield {**group["by"], "variable": variable["name"], **numbers, **quantiles}
+
+
 ROWS: Mapping[str, Callable[[Mapping[str, Any]], Iterator[Row]]] = {
     "table": _table,
     "curves": _curves,
     "rates": _rates,
+    "summaries": _summaries,
 }

@@ -25,7 +25,7 @@ from federated.roster import Roster
 from federated.site import Compute, SiteParty
 from federated.statistics import Blocks, Broadcast
 from federated.tally import tally, tally_tables
-from federated.views import DICTIONARY_VIEWS, load_views
+from federated.views import DICTIONARY_VIEWS, load_views, without_bounds
 from transforms.errors import ReleaseError, raise_all
 
 
@@ -55,7 +55,8 @@ def rehearse(
     known = load_views(views) if views is not None else DICTIONARY_VIEWS
     question = _question(request, known)
     if gate == "off":
-        question, policy = replace(question, minimum_sites=1), EXACT
+        known, policy = without_bounds(known), EXACT
+        question = replace(parse_request(question.to_mapping(), known), minimum_sites=1)
     with rehearsing(sites, views=known, policy=policy) as ask:
         return ask(question)
 
@@ -153,7 +154,7 @@ def _computing(rows: Rows, views: Mapping[str, AnalysisView]) -> Compute:
 
     def compute(request: Mapping[str, object], broadcast: Broadcast, release_id: str) -> Blocks:
         if isinstance(rows, Path):
-            return tally(rows / "views", request, broadcast)
+            return tally(rows / "views", request, broadcast, views)
         return tally_tables(rows, request, broadcast, views)
 
     return compute

@@ -17,7 +17,12 @@ from federated.views import DICTIONARY_VIEWS
 __all__ = ["FrameError", "tally", "tally_tables"]
 
 
-def tally(views: Path, request: Mapping[str, object], broadcast: Broadcast) -> Blocks:
+def tally(
+    views: Path,
+    request: Mapping[str, object],
+    broadcast: Broadcast,
+    known: Mapping[str, AnalysisView] = DICTIONARY_VIEWS,
+) -> Blocks:
     """Compute the blocks of `request` (plain mapping) on the Parquet files in folder `views`.
 
     Raises FrameError with a fixed code when the view cannot be read, RequestError when the request
@@ -27,7 +32,7 @@ def tally(views: Path, request: Mapping[str, object], broadcast: Broadcast) -> B
         lambda view, names: read_view(views / f"{view}.parquet", names),
         request,
         broadcast,
-        DICTIONARY_VIEWS,
+        known,
     )
 
 

@@ -20,6 +20,7 @@ A declared view is for rehearsals on tables that no centre's release holds. One 
 
 import tomllib
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +29,22 @@ from transforms.dictionary import DICTIONARY, Field, View
 from transforms.errors import RequestError, raise_all
 
 
-__all__ = ["DICTIONARY_VIEWS", "YES_OR_NO", "load_views"]
+__all__ = ["DICTIONARY_VIEWS", "YES_OR_NO", "load_views", "without_bounds"]
 
 YES_OR_NO = ("false", "true")
 TYPES = ("number", "integer", "flag", "category")
 VIEW_KEYS, COLUMN_KEYS = ("name", "unit", "title"), ("type", "levels", "labels", "unit", "label")
 OUTCOME_KEYS = ("time", "event", "entry")
+
+# Public limits of a number and the width to which its quantiles are told, by its unit (UCUM):
+# wider than what the dictionary's rules let through, and no finer than a clinic writes down.
+BOUNDS: Mapping[str | None, tuple[float, float, float]] = {
+    "a": (0.0, 120.0, 0.25),
+    "{count}": (0.0, 1000.0, 1.0),
+    "{Zscore}": (-20.0, 30.0, 0.1),
+    "g/L": (0.0, 400.0, 1.0),
+    "mmol/L": (0.0, 100.0, 0.01),
+}
 
 
 def load_views(folder: Path) -> Mapping[str, AnalysisView]:
@@ -49,6 +60,17 @@ def load_views(folder: Path) -> Mapping[str, AnalysisView]:
     ]
     raise_all(RequestError, problems)
     return {view.name: view for view in views}
+
+
+def without_bounds(views: Mapping[str, AnalysisView]) -> Mapping[str, AnalysisView]:
+    """Return `views` with no number bounded, so that its quantiles are found to the last bit."""
+    return {
+        name: replace(
+            view,
+            variables={key: replace(item, bounds=None) for key, item in view.variables.items()},
+        )
+        for name, view in views.items()
+    }
 
 
 def _declared(path: Path, problems: list[str]) -> AnalysisView:
@@ -146,7 +168,7 @@ def _of_field(item: Field) -> Variable:
     """One column; yes-or-no has the levels of the code list `boolean`."""
     name = item.codelist or ("boolean" if item.type == "boolean" else None)
     if name is None:
-        return Variable(item.name, item.description, unit=item.unit)
+        return Variable(item.name, item.description, unit=item.unit, bounds=BOUNDS.get(item.unit))
     codes = DICTIONARY.codelists[name].codes
     labels = tuple(code.label for code in codes.values())
     return Variable(item.name, item.description, tuple(codes), labels, item.unit)

@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-from federated.analyses import crosstab, kaplan_meier, rate
+from federated.analyses import crosstab, describe, kaplan_meier, rate
 from federated.analysis import Analysis
 
 
 __all__ = ["ANALYSES"]
 
 ANALYSES: Mapping[str, Analysis[Any]] = {
-    item.name: item for item in (crosstab.ANALYSIS, kaplan_meier.ANALYSIS, rate.ANALYSIS)
+    item.name: item
+    for item in (crosstab.ANALYSIS, describe.ANALYSIS, kaplan_meier.ANALYSIS, rate.ANALYSIS)
 }
