@@ -1,40 +1,73 @@
 """The disclosure policy: every number of the rules, in one frozen value with one digest.
 
-The defaults are the `consortium` profile. A site may be stricter than the consortium, never laxer,
-and nobody can switch a rule off: `FLOORS` are the least that any file may say.
+Two profiles: `consortium`, the default, and `public`, for what anybody may read. A file names a
+profile and may be stricter than it, never laxer than `consortium`, and nobody can switch a rule
+off. Where sites differ, `strictest` makes the policy that none of them finds too lax.
+
+**Aligned thresholds.** Counts are shown in bins of the grid. A threshold inside a bin would split
+it: with a grid of 6, whether a percentage of "9" is there would tell 7-9 from 10-12, and a centre
+that knows its own 6 would know that the others hold 1 to 3. Every threshold on a number of patients
+therefore acts from the next start of a bin (`Policy.least`): 10 acts from 13 on. OpenSAFELY moved
+its own threshold for the same reason. For the same reason there are two grids and no more: two
+answers on bins that do not nest narrow a count.
 
 Sources of the numbers: midpoint-6 rounding and 6 events per step, OpenSAFELY (bennett.ox.ac.uk,
-"Rounding for disclosure control"); denominators of 10, UK LLC and ACRO; complement rule and limits
-on tables against reconstruction, Dinur and Nissim 2003; at least three sites, because the sum of
-two hides nothing from either.
+"Rounding for disclosure control"); denominators of 10, UK LLC and ACRO; bins of 10, which meet the
+"none below 11" of CMS and PCORnet; complement rule and limits on tables against reconstruction,
+Dinur and Nissim 2003; dominance of 50 and 85 %, ACRO and Bundesbank sdcLog; parameters per patient,
+DataSHIELD's 0.33 tightened; residual degrees of freedom, ACRO; at least three sites, because the
+sum of two hides nothing from either.
 """
 
 import hashlib
 import json
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 from transforms.errors import RefusedError, raise_all
 
 
-__all__ = ["CONSORTIUM", "EXACT", "Policy", "load_policy", "parse_policy"]
+__all__ = [
+    "CONSORTIUM",
+    "EXACT",
+    "LAXEST",
+    "PROFILES",
+    "PUBLIC",
+    "Policy",
+    "load_policy",
+    "parse_policy",
+    "site_policy",
+    "strictest",
+]
 
-# Rules where a smaller number is the stricter one; everywhere else the larger is.
-CEILINGS = frozenset({"max_dimensions", "max_cells", "max_queries_per_day", "digits"})
+GRIDS = (6, 10)
+
+# Thresholds on a number of patients that is itself shown on the grid.
+ALIGNED = ("min_denominator", "min_at_risk", "min_quantile_tail")
 
 
 @dataclass(frozen=True)
 class Policy:
     """Thresholds of the disclosure gate; counts of patients unless said otherwise.
 
+    A name that begins with `max_` and `digits` are the stricter the smaller; all else the larger.
+
     Attributes:
         grid: counts are shown as midpoints of bins this wide; 1 to `grid` is withheld.
-        min_denominator: smallest denominator of a rate or percentage, and of a shown zero.
+        min_denominator: smallest denominator of a rate, mean or percentage, and of a shown zero.
         min_step_events: events per step of a survival curve; steps are merged until reached.
         min_at_risk: a survival curve ends where fewer are at risk.
+        min_step_months: narrowest step of a survival curve in its first two years.
+        min_late_step_months: narrowest step after them.
+        min_quantile_tail: patients on the shorter side of a quantile.
+        min_residual_df: patients less parameters of a regression.
+        min_events_per_parameter: events per parameter of a regression that has events.
         min_sites: fewest sites in a sum.
+        max_parameter_percent: parameters of a regression per hundred patients.
+        max_top1_percent: largest share that one patient may have in a sum.
+        max_top2_percent: largest share that two patients may have in a sum.
         max_dimensions: most variables in a table.
         max_cells: most cells in a table.
         max_queries_per_day: most different queries that a site answers in a day.
@@ -45,13 +78,21 @@ class Policy:
     min_denominator: int = 10
     min_step_events: int = 6
     min_at_risk: int = 10
+    min_step_months: int = 3
+    min_late_step_months: int = 12
+    min_quantile_tail: int = 10
+    min_residual_df: int = 10
+    min_events_per_parameter: int = 5
     min_sites: int = 3
+    max_parameter_percent: int = 20
+    max_top1_percent: int = 50
+    max_top2_percent: int = 85
     max_dimensions: int = 3
     max_cells: int = 200
     max_queries_per_day: int = 100
     digits: int = 3
 
-    def canonical(self) -> Mapping[str, float]:
+    def canonical(self) -> Mapping[str, int]:
         """Return the policy as plain numbers, sorted by name."""
         return dict(sorted(asdict(self).items()))
 
@@ -61,26 +102,56 @@ class Policy:
         text = json.dumps(self.canonical(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(b"marmor/policy/1\n" + text.encode()).hexdigest()
 
+    @property
+    def exact(self) -> bool:
+        """Whether counts are shown as they are: in a rehearsal with `gate="off"` only."""
+        return self.grid == 1
+
+    @property
+    def profile(self) -> str:
+        """The strictest named profile that this policy is nowhere laxer than; "exact" for none."""
+        return next(
+            (name for name, least in PROFILES.items() if not self.laxer_than(least)), "exact"
+        )
+
+    @property
+    def stricter_in(self) -> tuple[str, ...]:
+        """Names of the rules in which the policy goes beyond its profile."""
+        usual = PROFILES.get(self.profile, self)
+        return usual.laxer_than(self)
+
+    def least(self, patients: int) -> int:
+        """Smallest start of a bin of the grid at or above `patients`: the threshold that acts."""
+        return -(-(patients - 1) // self.grid) * self.grid + 1
+
     def laxer_than(self, other: "Policy") -> tuple[str, ...]:
         """Name the rules in which this policy allows more than `other`."""
-        mine, theirs = self.canonical(), other.canonical()
+        mine, theirs = self._acting(), other._acting()
         return tuple(name for name in mine if _laxer(name, mine[name], theirs[name]))
+
+    def _acting(self) -> Mapping[str, int]:
+        """The numbers as they act on the policy's own grid."""
+        return {**self.canonical(), **{n: self.least(getattr(self, n)) for n in ALIGNED}}
 
 
 CONSORTIUM = Policy()
 
-# What a file may relax a rule to, and no further.
-FLOORS = Policy(
-    grid=5,
-    min_denominator=5,
-    min_step_events=5,
-    min_at_risk=5,
-    min_sites=3,
-    max_dimensions=3,
-    max_cells=1000,
-    max_queries_per_day=10_000,
-    digits=4,
+# Base-10 bins: nothing of 1 to 10 is shown, as CMS and PCORnet ask. A curve ends below 21 at risk:
+# 11 would act lower on this grid than the consortium's 10 does on its own.
+PUBLIC = Policy(
+    grid=10,
+    min_denominator=20,
+    min_step_events=10,
+    min_at_risk=20,
+    min_quantile_tail=20,
+    max_dimensions=2,
 )
+
+# Strictest first.
+PROFILES: Mapping[str, Policy] = {"public": PUBLIC, "consortium": CONSORTIUM}
+
+# What a file may say at most. How many questions a day is a matter of work; all else is fixed.
+LAXEST = replace(CONSORTIUM, max_queries_per_day=10_000)
 
 # Publishes every number as it is. Only a rehearsal, which holds the rows anyway, uses it.
 EXACT = Policy(
@@ -88,48 +159,108 @@ EXACT = Policy(
     min_denominator=0,
     min_step_events=0,
     min_at_risk=1,
+    min_step_months=0,
+    min_late_step_months=0,
+    min_quantile_tail=0,
+    min_residual_df=0,
+    min_events_per_parameter=0,
     min_sites=1,
+    max_parameter_percent=100,
+    max_top1_percent=100,
+    max_top2_percent=100,
     max_cells=1_000_000,
     digits=17,
 )
 
 
-def parse_policy(values: Mapping[str, object], where: str = "policy") -> Policy:
-    """Return the policy that `values` describe, defaults filled in.
+def strictest(*policies: Policy) -> Policy:
+    """Return the laxest policy that is nowhere laxer than any of `policies`.
 
-    Raises RefusedError listing unknown names, values of another type and relaxed floors.
+    A threshold that would act lower on another's wider grid is raised to where it acted.
     """
-    kinds: dict[str, type] = {name: type(number) for name, number in asdict(CONSORTIUM).items()}
-    problems = [f"{where}: unknown rule {name}" for name in values if name not in kinds]
+    rules = [item.name for item in fields(Policy)]
+    chosen = {name: _strictest(name, [getattr(p, name) for p in policies]) for name in rules}
+    merged = Policy(**chosen)
+    for name in ALIGNED:
+        acting = max(policy.least(getattr(policy, name)) for policy in policies)
+        if merged.least(getattr(merged, name)) < acting:
+            merged = replace(merged, **{name: acting})
+    return merged
+
+
+def parse_policy(values: Mapping[str, object], where: str = "policy") -> Policy:
+    """Return the policy that `values` describe: a `profile`, and numbers stricter than it.
+
+    Raises RefusedError listing unknown names, values of another type and rules that are relaxed.
+    """
+    named = values.get("profile", "consortium")
+    problems = []
+    if named not in PROFILES:
+        problems.append(f"{where}: profile must be one of {', '.join(sorted(PROFILES))}")
+    numbers = {name: value for name, value in values.items() if name != "profile"}
+    known = set(CONSORTIUM.canonical())
     problems += [
-        f"{where}: {name} must be a {kinds[name].__name__}"
-        for name, value in values.items()
-        if name in kinds and not _fits(value, kinds[name])
+        f"{where}: unknown rule {name}; there are profile, {', '.join(sorted(known))}"
+        for name in numbers
+        if name not in known
+    ]
+    problems += [
+        f"{where}: {name} must be a whole number"
+        for name, value in numbers.items()
+        if name in known and type(value) is not int
     ]
     raise_all(RefusedError, problems)
-    policy = Policy(**{name: kinds[name](value) for name, value in values.items()})
-    lax = policy.laxer_than(FLOORS)
-    limits = FLOORS.canonical()
-    raise_all(RefusedError, [f"{where}: {n} may not be laxer than {limits[n]:g}" for n in lax])
+    policy = replace(PROFILES[str(named)], **numbers)  # type: ignore[arg-type]
+    raise_all(RefusedError, _relaxed(policy, where))
     return policy
 
 
 def load_policy(path: Path) -> Policy:
     """Read a policy file (TOML, one key per rule); the default profile when there is none."""
-    if not path.exists():
-        return CONSORTIUM
+    return parse_policy(_read(path), str(path)) if path.exists() else CONSORTIUM
+
+
+def site_policy(folder: Path) -> Policy:
+    """Return the policy that the table `[policy]` of a site's `site.toml` describes.
+
+    Raises RefusedError as `parse_policy` does, and for a `policy.toml` beside it, which would be
+    taken for the site's policy and is none.
+    """
+    if (folder / "policy.toml").exists():
+        raise RefusedError(f"{folder}: move the lines of policy.toml to [policy] in site.toml")
+    path = folder / "site.toml"
+    table = _read(path).get("policy", {}) if path.exists() else {}
+    if not isinstance(table, Mapping):
+        raise RefusedError(f"{path}: policy must be a table, [policy]")
+    return parse_policy(table, f"{path}: [policy]")
+
+
+def _read(path: Path) -> Mapping[str, object]:
+    """Read a TOML file."""
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RefusedError(f"{path}: not a TOML file ({error})") from None
-    return parse_policy(values, str(path))
 
 
-def _laxer(name: str, mine: float, theirs: float) -> bool:
+def _relaxed(policy: Policy, where: str) -> list[str]:
+    """Say which rules are laxer than any file may make them."""
+    if policy.grid not in GRIDS:
+        return [f"{where}: grid must be one of {', '.join(map(str, GRIDS))}"]
+    limits = LAXEST.canonical()
+    return [f"{where}: {n} may not be laxer than {limits[n]}" for n in policy.laxer_than(LAXEST)]
+
+
+def _ceiling(name: str) -> bool:
+    """Whether a smaller number of the rule is the stricter one."""
+    return name.startswith("max_") or name == "digits"
+
+
+def _laxer(name: str, mine: int, theirs: int) -> bool:
     """Whether `mine` allows more than `theirs` under the rule called `name`."""
-    return mine > theirs if name in CEILINGS else mine < theirs
+    return mine > theirs if _ceiling(name) else mine < theirs
 
 
-def _fits(value: object, kind: type) -> bool:
-    """Whether a TOML or JSON value is of the rule's type; a boolean is no number."""
-    return type(value) is kind
+def _strictest(name: str, numbers: list[int]) -> int:
+    """The strictest of several numbers of one rule."""
+    return min(numbers) if _ceiling(name) else max(numbers)

@@ -14,6 +14,7 @@ from transforms.iso_codes import COUNTRIES, LANGUAGES
 
 __all__ = [
     "Acceptance",
+    "Executor",
     "Retention",
     "Site",
     "create_site",
@@ -43,6 +44,10 @@ min_mandatory_completeness = 0.90   # filled mandatory fields / mandatory fields
 releases = 3       # newest releases
 inbox_days = 30    # exports, after the release that was made from them
 log_days = 365     # logs and reports
+
+# What the consortium may be told, where this site is stricter than its policy; see docs/privacy.md.
+# [policy]
+# profile = "public"
 """
 
 
@@ -64,6 +69,13 @@ class Retention:
 
 
 @dataclass(frozen=True)
+class Executor:
+    """As which user a site's rows are counted; that of its node where there is none named."""
+
+    user: str = ""
+
+
+@dataclass(frozen=True)
 class Site:
     """One centre: its identity and its folder."""
 
@@ -74,6 +86,7 @@ class Site:
     language: str
     acceptance: Acceptance = field(default_factory=Acceptance)
     retention: Retention = field(default_factory=Retention)
+    executor: Executor = field(default_factory=Executor)
 
     @property
     def mapping(self) -> Path:
@@ -145,10 +158,13 @@ def load_site(folder: Path) -> Site:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SetupError(f"{path}: not a TOML file ({error}); mend that line") from None
     acceptance, retention = data.pop("acceptance", {}), data.pop("retention", {})
+    data.pop("policy", None)  # of the federated half; its node reads and checks it
+    executor = data.pop("executor", {})
     problems = [
         *_problems(path, data, {"id": str, "name": str, "country": str, "language": str}),
         *_acceptance_problems(path, acceptance),
         *_retention_problems(path, retention),
+        *_executor_problems(path, executor),
     ]
     if not problems and not SITE_ID.fullmatch(data["id"]):
         problems.append(f"{path}: id must be 2 to 31 of a-z, 0-9 and -, starting with a letter")
@@ -157,6 +173,7 @@ def load_site(folder: Path) -> Site:
         folder=folder.resolve(),
         acceptance=Acceptance(**acceptance),
         retention=Retention(**retention),
+        executor=Executor(**executor),
         **data,
     )
 
@@ -245,6 +262,13 @@ def _retention_problems(path: Path, retention: object) -> list[str]:
         if key in known and not (type(value) is int and 1 <= value <= 36500)
     ]
     return _unknown(path, "retention", retention, known) + wrong
+
+
+def _executor_problems(path: Path, executor: object) -> list[str]:
+    """List what is wrong with the `[executor]` table."""
+    if not isinstance(executor, dict) or not isinstance(executor.get("user", ""), str):
+        return [f'{path}: executor must be a table with user = "the name of a user"']
+    return _unknown(path, "executor", executor, {"user"})
 
 
 def _unknown(path: Path, name: str, values: Mapping[str, Any], known: set[str]) -> list[str]:

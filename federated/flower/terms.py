@@ -8,7 +8,7 @@ takes part in nothing until they do.
 import logging
 
 from federated.flower.layout import Membership, load_membership, stamp
-from federated.policy import Policy, load_policy
+from federated.policy import Policy, site_policy
 from federated.roster import Roster
 from federated.site import SiteParty
 from transforms.errors import UserError
@@ -27,10 +27,10 @@ class Terms:
 
     def __init__(self, site: Site) -> None:
         """Read the files; ConsortiumError or RefusedError when they are missing or do not fit."""
-        self._keys, self._policy = site.keys, site.folder / "policy.toml"
+        self._keys, self._folder = site.keys, site.folder
         self._seen = self._stamps()
         self.membership: Membership = load_membership(site.keys)
-        self.policy: Policy = load_policy(self._policy)
+        self.policy: Policy = site_policy(self._folder)
         self._party: SiteParty | None = None
         self._allowed = self.membership.allowed_apps
 
@@ -48,7 +48,7 @@ class Terms:
 
     def _renew(self) -> None:
         try:
-            found, policy = load_membership(self._keys), load_policy(self._policy)
+            found, policy = load_membership(self._keys), site_policy(self._folder)
         except UserError as error:
             _log.error("takes part in nothing until this is mended: %s", error)
             self._hold(Roster({}), self.policy, frozenset())
@@ -66,4 +66,4 @@ class Terms:
 
     def _stamps(self) -> tuple[object, ...]:
         paths = [self._keys / name for name in _FILES]
-        return tuple(stamp(path) for path in (*paths, self._policy))
+        return tuple(stamp(path) for path in (*paths, self._folder / "site.toml"))

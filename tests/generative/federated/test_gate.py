@@ -20,10 +20,12 @@ from federated.analyses.kaplan_meier import estimate
 from federated.analyses.rate import garwood
 from federated.analysis import Curves, Rates, Screen, Table, Variable
 from federated.disclosure import passing, release
-from federated.policy import CONSORTIUM, Policy
+from federated.policy import CONSORTIUM, PUBLIC, Policy
 
 
-POLICIES = st.sampled_from([CONSORTIUM, Policy(grid=10, min_denominator=20), Policy(grid=5)])
+# Tables of three variables, which PUBLIC does not allow, show more rules at once.
+WIDE = dataclasses.replace(PUBLIC, max_dimensions=3)
+POLICIES = st.sampled_from([CONSORTIUM, WIDE])
 SHAPES = array_shapes(min_dims=1, max_dims=3, max_side=4)
 CELLS = st.one_of(st.integers(0, 8), st.integers(0, 40))
 
