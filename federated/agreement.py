@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 # Every hash, signature and derived key of this version of the protocol begins with it.
-LABEL = b"marmor/secure-sum/1/"
+LABEL = b"marmor/secure-sum/2/"
 
 
 class ProtocolError(Exception):
@@ -55,10 +55,12 @@ class Announcement:
     """A site's fresh keys for one query: `pairs` and `commitments` have one entry per data round.
 
     `agreement` encrypts shares; a pair key makes the masks that cancel; a commitment is the
-    hash of a self-mask seed, so that a wrong share is noticed.
+    hash of a self-mask seed, so that a wrong share is noticed. `note` is what the site tells all
+    others under its signature (`federated.witness`); it means nothing here.
     """
 
     release: str
+    note: bytes
     agreement: bytes
     pairs: tuple[bytes, ...]
     commitments: tuple[bytes, ...]
@@ -66,7 +68,8 @@ class Announcement:
 
     def body(self) -> bytes:
         """Everything but the signature, in one unambiguous string."""
-        parts = (self.release.encode(), self.agreement, *self.pairs, *self.commitments)
+        keys = (self.agreement, *self.pairs, *self.commitments)
+        parts = (self.release.encode(), self.note, *keys)
         return joined(struct.pack("<I", len(self.pairs)), *parts)
 
     def signed_text(self, site: str, context: bytes) -> bytes:
@@ -82,12 +85,12 @@ class Announcement:
         """Undo `pack`; ProtocolError for anything else."""
         parts = _cut(data[64:])
         rounds = struct.unpack("<I", parts[0])[0] if parts and len(parts[0]) == 4 else 0
-        keys = parts[2:]
+        keys = parts[3:]
         if not rounds or len(keys) != 2 * rounds + 1 or any(len(key) != 32 for key in keys):
             raise ProtocolError("malformed_announcement")
         release = parts[1].decode(errors="replace")
         pairs, commitments = tuple(keys[1 : rounds + 1]), tuple(keys[rounds + 1 :])
-        return Announcement(release, keys[0], pairs, commitments, data[:64])
+        return Announcement(release, parts[2], keys[0], pairs, commitments, data[:64])
 
 
 @dataclass(frozen=True)
@@ -165,7 +168,7 @@ def joined(*parts: bytes) -> bytes:
 
 
 def _cut(data: bytes) -> list[bytes]:
-    """Undo `_join`; ProtocolError when the lengths do not add up."""
+    """Undo `joined`; ProtocolError when the lengths do not add up."""
     parts = []
     while data:
         size = struct.unpack("<I", data[:4])[0] if len(data) >= 4 else len(data)

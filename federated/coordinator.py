@@ -24,7 +24,7 @@ from typing import TypeAlias, TypeVar
 from federated import disclosure, ring
 from federated.agreement import Gathering, ProtocolError, gather, threshold
 from federated.analysis import Ask, Done, Outcome
-from federated.conversation import query_context
+from federated.conversation import broadcast_digest, query_context
 from federated.ledger import Ledger
 from federated.messages import (
     Absent,
@@ -48,7 +48,7 @@ from federated.refusals import FAILURES, RULES
 from federated.request import Request
 from federated.results import Result, ResultStore
 from federated.roster import Roster
-from federated.secure_sum import open_sum
+from federated.secure_sum import check_endorsed, check_masked, open_sum
 from federated.statistics import Blocks, Broadcast
 from transforms.dictionary import DICTIONARY
 from transforms.errors import RefusedError, SiteDownError, raise_all
@@ -56,8 +56,10 @@ from transforms.errors import RefusedError, SiteDownError, raise_all
 
 __all__ = ["AskSites", "needed_sites", "run"]
 
-AskSites: TypeAlias = Callable[[Mapping[str, Message], float], Mapping[str, Reply | Absent]]
+Replies: TypeAlias = Mapping[str, Reply | Absent]
+AskSites: TypeAlias = Callable[[Mapping[str, Message], float], Replies]
 Expected = TypeVar("Expected", Announced, Contributed, Masked, Endorsed, Revealed)
+Carrier = TypeVar("Carrier", Contributed, Masked)
 
 MOST_ATTEMPTS = 3
 
@@ -209,7 +211,7 @@ def _converse(query: _Query) -> Outcome:
             return following.outcome
         step, number, inboxes = _screened(following, query.policy), number + 1, {}
         message = Continue(query.session, number, step.broadcast)
-        masked = {s: r.masked for s, r in _ask_all(query, message, Masked).items()}
+        masked = _masked_by_all(query, message)
 
 
 def _contribute(query: _Query) -> Mapping[str, Contributed]:
@@ -218,6 +220,7 @@ def _contribute(query: _Query) -> Mapping[str, Contributed]:
     message = Contribute(query.session, packed)
     sites = query.gathering.sites
     replies = query.ask(dict.fromkeys(sites, message), query.timeout)
+    replies = _authentic(query, Contributed, 1, {}, replies)
     contributed = _sorted_out(replies, sites, Contributed, query.missing)
     if len(contributed) < len(sites):
         raise _SitesLostError
@@ -234,10 +237,8 @@ def _unmask(
     """Two exchanges: have the survivors signed, then the masks revealed; return the sum."""
     sites = query.gathering.sites
     shapes = query.request.shapes(broadcast)
-    if any(vector.shape != (ring.length(shapes), 3) for vector in masked.values()):
-        raise SiteDownError("a site's vector does not have the public length; compare versions")
     settles = {s: Settle(query.session, number, sites, inboxes.get(s, {})) for s in sites}
-    endorsed = _ask_enough(query, settles, Endorsed)
+    endorsed = _endorsements(query, number, broadcast_digest(broadcast), settles)
     signatures = {site: reply.signature for site, reply in endorsed.items()}
     unmasks = dict.fromkeys(endorsed, Unmask(query.session, number, signatures))
     revealed = _ask_enough(query, unmasks, Revealed)
@@ -248,38 +249,104 @@ def _unmask(
         raise SiteDownError("the sites' shares do not fit together; ask again") from None
 
 
-def _ask_all(query: _Query, message: Message, kind: type[Expected]) -> Mapping[str, Expected]:
+def _masked_by_all(query: _Query, message: Continue) -> dict[str, ring.Limbs]:
     """Ask every site of the query; a site that was summed once is needed in every round.
 
     Leaving it out would let two sums be subtracted, so the query fails until the site is back.
     """
     sites = query.gathering.sites
-    found = _ask_twice(query, dict.fromkeys(sites, message), kind)
+
+    def checked(replies: Replies) -> Replies:
+        return _authentic(query, Masked, message.round, message.broadcast, replies)
+
+    found = _ask_twice(query, dict.fromkeys(sites, message), Masked, checked)
     if len(found) < len(sites):
         raise query.missing.error(len(found), len(sites))
-    return found
+    return {site: reply.masked for site, reply in found.items()}
+
+
+def _endorsements(
+    query: _Query, number: int, binding: bytes, settles: Mapping[str, Message]
+) -> Mapping[str, Endorsed]:
+    """Ask for signatures over the survivors; one that is wrong would spoil all others."""
+    gathering, roster = query.gathering, query.roster
+
+    def checked(replies: Replies) -> Replies:
+        def check(site: str, reply: Endorsed) -> None:
+            check_endorsed(
+                gathering, roster, number, site, gathering.sites, binding, reply.signature
+            )
+
+        return _checked(replies, Endorsed, check)
+
+    return _ask_enough(query, settles, Endorsed, checked)
+
+
+def _authentic(
+    query: _Query, kind: type[Carrier], number: int, broadcast: Broadcast, replies: Replies
+) -> Replies:
+    """Take a masked vector that is not of the public length, or not signed, as garbled."""
+    length = ring.length(query.request.shapes(broadcast))
+    binding = broadcast_digest(broadcast)
+
+    def check(site: str, reply: Carrier) -> None:
+        if reply.masked.shape != (length, 3):
+            raise ProtocolError("wrong_length")
+        check_masked(
+            query.gathering, query.roster, number, site, reply.masked, binding, reply.signature
+        )
+
+    return _checked(replies, kind, check)
+
+
+def _checked(
+    replies: Replies, kind: type[Expected], check: Callable[[str, Expected], None]
+) -> Replies:
+    """Replace every reply of `kind` that does not pass `check`: it was changed on the way."""
+
+    def passed(site: str, reply: Reply | Absent) -> Reply | Absent:
+        if not isinstance(reply, kind):
+            return reply
+        try:
+            check(site, reply)
+        except ProtocolError:
+            return Absent("garbled")
+        return reply
+
+    return {site: passed(site, reply) for site, reply in replies.items()}
+
+
+def _as_they_are(replies: Replies) -> Replies:
+    """Check nothing: a share proves itself by the key that it leads to."""
+    return replies
 
 
 def _ask_enough(
-    query: _Query, messages: Mapping[str, Message], kind: type[Expected]
+    query: _Query,
+    messages: Mapping[str, Message],
+    kind: type[Expected],
+    checked: Callable[[Replies], Replies] = _as_they_are,
 ) -> Mapping[str, Expected]:
     """Ask sites of which t must answer, for signatures or shares."""
     need = threshold(len(query.gathering.sites))
-    found = _ask_twice(query, messages, kind)
+    found = _ask_twice(query, messages, kind, checked)
     if len(found) < need:
         raise query.missing.error(len(found), need)
     return found
 
 
 def _ask_twice(
-    query: _Query, messages: Mapping[str, Message], kind: type[Expected]
+    query: _Query,
+    messages: Mapping[str, Message],
+    kind: type[Expected],
+    checked: Callable[[Replies], Replies],
 ) -> dict[str, Expected]:
     """Ask, then ask the absent once more: a repeated message gets the same reply."""
     found: dict[str, Expected] = {}
     left = dict(messages)
     for _ in range(2):
         lost = _Missing()
-        found |= _sorted_out(query.ask(left, query.timeout), left, kind, lost)
+        found |= _sorted_out(checked(query.ask(left, query.timeout)), left, kind, lost)
         left = {site: messages[site] for site in lost.absent}
         if not left:
             break
@@ -289,7 +356,7 @@ def _ask_twice(
 
 
 def _sorted_out(
-    replies: Mapping[str, Reply | Absent],
+    replies: Replies,
     asked: "Mapping[str, object] | list[str] | tuple[str, ...]",
     kind: type[Expected],
     missing: _Missing,
@@ -306,7 +373,9 @@ def _sorted_out(
 
 
 def _screened(step: Ask, policy: Policy) -> Ask:
-    """Put the gate's decision on each screened block into the broadcast."""
+    """Put the gate's decision on each screened block into the broadcast; refuse a bad model."""
+    if step.model is not None:
+        disclosure.check_model(step.model, policy)
     passed = {name: disclosure.passing(screen, policy) for name, screen in step.screen.items()}
     return replace(step, broadcast={**step.broadcast, **passed})
 

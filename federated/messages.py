@@ -161,20 +161,22 @@ class Announced:
 
 @dataclass(frozen=True)
 class Contributed:
-    """Encrypted shares for each other site, and the masked vector of round 1."""
+    """Encrypted shares for each other site, and the masked vector of round 1, signed."""
 
     session: str
     shares: Mapping[str, bytes]
     masked: NDArray[np.uint64]
+    signature: bytes
 
 
 @dataclass(frozen=True)
 class Masked:
-    """The masked vector of a later round."""
+    """The masked vector of a later round, signed."""
 
     session: str
     round: int
     masked: NDArray[np.uint64]
+    signature: bytes
 
 
 @dataclass(frozen=True)

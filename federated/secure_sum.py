@@ -15,12 +15,17 @@ the sum over the survivors.
 Keys are agreed once per query. There is an independent seed and pair key for each data round, so
 revealing one round's masks tells nothing about another's, and a further round needs no new keys.
 
+Every masked vector is signed by its site, over the transcript of all keys, the round and the
+public arrays it answers (`binding`), so that nobody on the way can change or swap one unnoticed.
+
 What each party sees:
 - the coordinator: public keys, ciphertexts, a uniformly random vector per site and round, the sum;
-- a site: shares encrypted to it, then whatever is published;
+- a site: everybody's public keys, shares encrypted to it, who survived, then what is published;
 - t - 1 or fewer sites that collude with each other: nothing beyond that;
 - fewer than n/3 sites that collude with the coordinator: the sum over all others, and nothing less
-  aggregated, since two survivor sets cannot both get t signatures unless n/3 sites sign twice.
+  aggregated, since two survivor sets cannot both get t signatures unless n/3 sites sign twice;
+- t or more sites that collude with the coordinator: every other site's vector. Whoever holds t
+  shares of a site's seeds can take its masks off; no threshold scheme can do better.
 
 What it does not do: hide the sum from the coordinator, stop a site from sending wrong numbers, or
 keep an answer available when more than n - t sites leave after their vector arrived. Equal
@@ -28,6 +33,7 @@ questions are kept to one survivor set by `federated.ledger`. The primitives com
 `cryptography` package. This protocol code has had no external review yet: do not call it audited.
 """
 
+import hashlib
 import secrets
 import struct
 from collections.abc import Callable, Mapping, Sequence
@@ -57,7 +63,7 @@ from federated.ring import Limbs, add, subtract
 from federated.roster import Roster
 
 
-__all__ = ["Party", "open_sum"]
+__all__ = ["Party", "check_endorsed", "check_masked", "open_sum"]
 
 SELF, PAIR = b"s", b"p"
 
@@ -79,6 +85,7 @@ class Party:
         release: str,
         rounds: int,
         minimum: int,
+        note: bytes = b"",
         entropy: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
         self.site = site
@@ -90,7 +97,7 @@ class Party:
         self._agreement = X25519PrivateKey.from_private_bytes(entropy(32))
         self._self_seeds = tuple(shamir.draw(entropy) for _ in range(rounds))
         self._pair_seeds = tuple(shamir.draw(entropy) for _ in range(rounds))
-        self._release = release
+        self._release, self._note = release, note
         self._done: set[tuple[str, int]] = set()
         self._shares: dict[str, tuple[tuple[int, int], ...]] = {}
         self._survivors: dict[int, tuple[str, ...]] = {}
@@ -101,6 +108,7 @@ class Party:
         self._once("announce", 0)
         unsigned = Announcement(
             self._release,
+            self._note,
             self._agreement.public_key().public_bytes_raw(),
             tuple(_pair_key(seed).public_key().public_bytes_raw() for seed in self._pair_seeds),
             tuple(commitment(seed) for seed in self._self_seeds),
@@ -128,8 +136,12 @@ class Party:
         self._shares[self.site] = outbox.pop(self.site)
         return {site: self._encrypt(site, shares) for site, shares in outbox.items()}
 
-    def mask(self, number: int, vector: Limbs) -> Limbs:
-        """Return `vector` under the masks of data round `number` (from 1), uniformly random."""
+    def mask(self, number: int, vector: Limbs, binding: bytes) -> tuple[Limbs, bytes]:
+        """Return `vector` under the masks of data round `number` (from 1), and its signature.
+
+        What is returned is uniformly random. `binding` (32 bytes) is the digest of what the vector
+        answers; the site endorses it together with the survivors.
+        """
         self._once("mask", number, after=("share", 0) if number == 1 else ("reveal", number - 1))
         transcript, seed = self.gathering.transcript, self._self_seeds[number - 1]
         masked = add(vector, _self_mask(seed, transcript, self.site, number, len(vector)))
@@ -138,7 +150,9 @@ class Party:
             if other != self.site:
                 mask = _pair_mask(self.gathering, key, self.site, other, number, len(vector))
                 masked = add(masked, mask) if self.site < other else subtract(masked, mask)
-        return masked
+        self._bindings[number] = binding
+        text = _masked_text(self.gathering, number, self.site, masked, binding)
+        return masked, self._identity.sign(text)
 
     def receive(self, inbox: Mapping[str, bytes]) -> None:
         """Decrypt the shares that the other sites meant for this one; all must be there."""
@@ -147,8 +161,8 @@ class Party:
             raise ProtocolError("shares_missing")
         self._shares |= {site: self._decrypt(site, data) for site, data in inbox.items()}
 
-    def endorse(self, number: int, survivors: Sequence[str], binding: bytes) -> bytes:
-        """Sign the survivors of round `number`, and `binding` (32 bytes): what was computed."""
+    def endorse(self, number: int, survivors: Sequence[str]) -> bytes:
+        """Sign the survivors of round `number`, and what this site's vector answers."""
         self._once("endorse", number, after=("mask", number))
         chosen = tuple(sorted(set(survivors)))
         if set(chosen) - set(self.gathering.sites):
@@ -157,8 +171,9 @@ class Party:
             raise ProtocolError("wrong_survivors")
         if len(chosen) < max(threshold(len(self.gathering.sites)), self._minimum):
             raise ProtocolError("too_few_survivors")
-        self._survivors[number], self._bindings[number] = chosen, binding
-        return self._identity.sign(_endorsed(self.gathering, number, chosen, binding))
+        self._survivors[number] = chosen
+        text = _endorsed_text(self.gathering, number, chosen, self._bindings[number])
+        return self._identity.sign(text)
 
     def reveal(self, number: int, signatures: Mapping[str, bytes]) -> Mapping[str, bytes]:
         """Return one share per site, once t survivors have signed what this site signed."""
@@ -170,7 +185,7 @@ class Party:
             raise ProtocolError("unknown_survivor")
         if len(signatures) < threshold(len(self.gathering.sites)):
             raise ProtocolError("too_few_signatures")
-        text = _endorsed(self.gathering, number, survivors, self._bindings[number])
+        text = _endorsed_text(self.gathering, number, survivors, self._bindings[number])
         for site, signature in signatures.items():
             verify(self._roster, site, signature, text)
         return {site: self._reveal_one(number, site) for site in self.gathering.sites}
@@ -216,6 +231,32 @@ class Party:
         if (step, number) in self._done:
             raise ProtocolError("already_done")
         self._done.add((step, number))
+
+
+def check_masked(
+    gathering: Gathering,
+    roster: Roster,
+    number: int,
+    site: str,
+    masked: Limbs,
+    binding: bytes,
+    signature: bytes,
+) -> None:
+    """Raise ProtocolError unless `site` signed `masked` as its answer to `binding`."""
+    verify(roster, site, signature, _masked_text(gathering, number, site, masked, binding))
+
+
+def check_endorsed(
+    gathering: Gathering,
+    roster: Roster,
+    number: int,
+    site: str,
+    survivors: Sequence[str],
+    binding: bytes,
+    signature: bytes,
+) -> None:
+    """Raise ProtocolError unless `site` signed that these, sorted, survived with `binding`."""
+    verify(roster, site, signature, _endorsed_text(gathering, number, survivors, binding))
 
 
 def open_sum(
@@ -281,14 +322,22 @@ def _rejoin(
     return shamir.join(points)
 
 
-def _endorsed(gathering: Gathering, number: int, survivors: Sequence[str], binding: bytes) -> bytes:
+def _endorsed_text(
+    gathering: Gathering, number: int, survivors: Sequence[str], binding: bytes
+) -> bytes:
     """What a survivor signs: the query, the round, what was computed, and who survived."""
     names = joined(*(site.encode() for site in survivors))
-    return (
-        LABEL
-        + b"survivors"
-        + joined(gathering.transcript, struct.pack("<I", number), binding, names)
-    )
+    parts = (gathering.transcript, struct.pack("<I", number), binding, names)
+    return LABEL + b"survivors" + joined(*parts)
+
+
+def _masked_text(
+    gathering: Gathering, number: int, site: str, masked: Limbs, binding: bytes
+) -> bytes:
+    """What a site signs of its masked vector."""
+    digest = hashlib.sha256(np.ascontiguousarray(masked, dtype="<u8").tobytes()).digest()
+    parts = (gathering.transcript, struct.pack("<I", number), site.encode(), binding, digest)
+    return LABEL + b"masked" + joined(*parts)
 
 
 def _self_mask(seed: int, transcript: bytes, site: str, number: int, count: int) -> Limbs:

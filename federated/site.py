@@ -235,13 +235,13 @@ class SiteParty:
     def _contribute(self, message: Contribute) -> Reply:
         session = self._session(message.session)
         shares = session.party.share(message.announcements)
-        return Contributed(message.session, shares, self._mask(session, 1, {}))
+        return Contributed(message.session, shares, *self._mask(session, 1, {}))
 
     @_answer.register
     def _continue(self, message: Continue) -> Reply:
         session = self._session(message.session)
         masked = self._mask(session, message.round, message.broadcast)
-        return Masked(message.session, message.round, masked)
+        return Masked(message.session, message.round, *masked)
 
     @_answer.register
     def _settle(self, message: Settle) -> Reply:
@@ -254,7 +254,7 @@ class SiteParty:
             # Two rounds over different sites could be subtracted from each other.
             raise _RefusalError("second_survivors")
         self._ledger.check_spend(self._spending(session, survivors))
-        signature = session.party.endorse(message.round, survivors, session.binding)
+        signature = session.party.endorse(message.round, survivors)
         session.survivors = survivors
         return Endorsed(message.session, message.round, signature)
 
@@ -282,8 +282,8 @@ class SiteParty:
             words=session.request.question(),
         )
 
-    def _mask(self, session: _Session, number: int, broadcast: Broadcast) -> Limbs:
-        """Compute the site's blocks for a round and put the round's masks on them."""
+    def _mask(self, session: _Session, number: int, broadcast: Broadcast) -> tuple[Limbs, bytes]:
+        """Compute the site's blocks for a round, put the round's masks on them, and sign."""
         if number != session.round + 1:
             raise _RefusalError("protocol")
         request = session.request
@@ -296,7 +296,7 @@ class SiteParty:
             code = str(getattr(error, "code", ""))
             raise _FailureError(code if code in FAILURES else "tally_failed") from error
         session.round, session.binding = number, broadcast_digest(broadcast)
-        return session.party.mask(number, vector)
+        return session.party.mask(number, vector, session.binding)
 
     def _session(self, name: str) -> _Session:
         """Return the conversation called `name`."""
