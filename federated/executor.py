@@ -2,11 +2,13 @@
 
 The node holds the keys and the connection, the executor reads the rows: neither can do the other's
 work. The executor is started once and stays warm. It walls itself in (`sandbox`: no network, no
-file but releases and libraries, bounded memory and time), has an empty environment, and is killed
-when a tally takes longer than its deadline; the next tally gets a fresh one. Parent and child
-speak over a socket pair: a JSON header and NumPy arrays, no pickle. What the child says of a
-failure is a code and the names of functions, never the text of an exception, because that may
-quote a cell.
+file of the site, bounded memory and time), has an empty environment, runs as another user where the
+site names one, and is killed when a tally takes longer than its deadline; the next tally gets a
+fresh one. Parent and child speak over a socket pair: a JSON header and NumPy arrays, no pickle.
+With each job the child is handed two open files, the release's manifest and the one view asked
+about; it can open none itself, so keys, ledger, inbox and the release's tables are out of reach.
+What the child says of a failure is a code and the names of functions, never the text of an
+exception, because that may quote a cell.
 
 DuckDB's own security page advises a sandbox by the operating system: its `memory_limit` is not a
 bound (measured: 5.8 GB under a limit of 512 MB), so RLIMIT_AS is.
@@ -16,6 +18,7 @@ import io
 import json
 import logging
 import os
+import pwd
 import re
 import socket
 import struct
@@ -23,7 +26,8 @@ import subprocess
 import sys
 import threading
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,14 +36,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transforms import sandbox
+from transforms.errors import SetupError
 
 
-__all__ = ["Executor", "ExecutorError", "Limits", "main"]
+__all__ = ["Executor", "ExecutorError", "Limits", "Walls", "main"]
 
 Arrays = Mapping[str, NDArray[np.generic]]
 
 _HEADER, _ARRAY = "header", "array:"
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # a release is a folder's name, never a path
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # of a release or a view, never a path
 _LARGEST = 64 * 2**20
 _ENVIRONMENT = {
     "HOME": "/nonexistent",
@@ -47,15 +52,19 @@ _ENVIRONMENT = {
     "MALLOC_ARENA_MAX": "2",  # else every thread reserves 64 MiB of address space
     "ARROW_DEFAULT_MEMORY_POOL": "system",  # else Arrow reserves 1 GiB of it
 }
+_PROGRAM = ("-m", "federated.executor")
 _log = logging.getLogger("marmor.executor")
 
 
 class ExecutorError(Exception):
-    """A tally did not succeed; `code` is one of a fixed set and tells nothing about the data."""
+    """A tally did not succeed; `code` is one of a fixed set and tells nothing about the data.
 
-    def __init__(self, code: str) -> None:
+    `where` names the error's type and the functions it came through, for the site's own log.
+    """
+
+    def __init__(self, code: str, where: Sequence[str]) -> None:
         super().__init__(code)
-        self.code = code
+        self.code, self.where = code, tuple(where)
 
 
 @dataclass(frozen=True)
@@ -67,14 +76,29 @@ class Limits:
     wall: float = 30.0
 
 
+Walls = Mapping[str, bool]
+"""Which walls stand around an executor: network, files, limits, user (another than the node's)."""
+
+
 class Executor:
     """A warm process that tallies; call it as the `compute` of a `SiteParty`."""
 
-    def __init__(self, releases: Path, limits: Limits = Limits()) -> None:
-        """Start the process; `releases` is the site's folder of releases."""
-        releases.mkdir(parents=True, exist_ok=True)  # the wall opens for a folder that exists
-        self._releases, self._limits = releases.resolve(), limits
-        self._lock = threading.Lock()
+    def __init__(
+        self,
+        releases: Path,
+        limits: Limits = Limits(),
+        *,
+        user: str = "",
+        note: Callable[[Walls], None] = lambda walls: None,
+    ) -> None:
+        """Start the process; `releases` is the site's folder of releases.
+
+        `user` is who it runs as, `note` hears which walls stand. Raises SetupError when there is
+        no such user, or only root could become that user.
+        """
+        self._releases, self._limits, self._note = releases, limits, note
+        self._user = _identity(user) if user else None
+        self._lock, self._ready = threading.Lock(), False
         self._process, self._socket = self._spawn()
 
     def __call__(self, request: Mapping[str, object], broadcast: Arrays, release: str) -> Any:
@@ -83,13 +107,21 @@ class Executor:
         Raises ExecutorError: "timeout" (killed at its deadline), "crashed" (ended by itself, mostly
         out of memory or CPU time), or the code of the tally's own error.
         """
-        with self._lock:
-            header = {"request": request, "release": release}
-            reply, arrays = self._converse(_pack(header, broadcast))
+        job = _pack({"request": request}, broadcast)
+        with self._lock, self._opened(release, str(request.get("view", ""))) as files:
+            reply, arrays = self._converse(job, files)
         if reply.get("code"):
             _log.error("tally failed: %s at %s", reply["code"], " < ".join(reply["where"]))
-            raise ExecutorError(reply["code"])
+            raise ExecutorError(reply["code"], reply["where"])
         return _blocks(reply["kinds"], arrays)
+
+    def warm_up(self) -> None:
+        """Return when the process is ready for work; log when it is not."""
+        try:
+            with self._lock:
+                self._await_ready()
+        except (OSError, EOFError, ValueError):
+            _log.error("executor %d does not start: no question can be answered", self.pid)
 
     @property
     def pid(self) -> int:
@@ -102,27 +134,43 @@ class Executor:
         self._process.kill()
         self._process.wait()
 
-    def _converse(self, job: bytes) -> tuple[dict[str, Any], dict[str, NDArray[np.generic]]]:
+    @contextmanager
+    def _opened(self, release: str, view: str) -> Iterator[list[int]]:
+        """Open the release's manifest and its `view` for reading, without reading them."""
+        if not (_NAME.fullmatch(release) and _NAME.fullmatch(view)):
+            raise ExecutorError("internal", [])
+        folder = self._releases / release
+        files = {
+            "manifest_missing": folder / "MANIFEST.json",
+            "view_missing": folder / "views" / f"{view}.parquet",
+        }
+        with ExitStack() as stack:
+            yield [stack.enter_context(_open(path, code)) for code, path in files.items()]
+
+    def _converse(
+        self, job: bytes, files: Sequence[int]
+    ) -> tuple[dict[str, Any], dict[str, NDArray[np.generic]]]:
         if self._process.poll() is not None:
             self._restart()
         try:
-            self._socket.settimeout(self._limits.wall)
-            if not self._ready:
-                self._note_walls(_unpack(_receive(self._socket))[0])
-            _send(self._socket, job)
-            return _unpack(_receive(self._socket))
+            self._await_ready()
+            _send(self._socket, job, files)
+            return _unpack(_receive(self._socket)[0])
         except TimeoutError:
             code = "timeout"
         except (OSError, EOFError, ValueError):
             code = "crashed"
         self._restart()
-        raise ExecutorError(code)
+        raise ExecutorError(code, [])
 
-    def _note_walls(self, walls: Mapping[str, bool]) -> None:
-        """Write to the site's log what the kernel here cannot keep from the executor."""
-        self._ready = True
-        for name in (name for name, stands in walls.items() if not stands):
-            _log.warning("executor %d: this kernel does not wall off its %s", self.pid, name)
+    def _await_ready(self) -> None:
+        """Wait until the process says which walls stand, once for each process."""
+        self._socket.settimeout(self._limits.wall)
+        if not self._ready:
+            walls = _unpack(_receive(self._socket)[0])[0]
+            self._ready = True
+            _log_walls(self.pid, walls)
+            self._note(walls)
 
     def _restart(self) -> None:
         _log.warning("executor %d is gone or stuck; starting another", self._process.pid)
@@ -136,12 +184,12 @@ class Executor:
             settings = {
                 "socket": theirs.fileno(),
                 "parent": os.getpid(),
-                "releases": str(self._releases),
+                "user": self._user,
                 "memory": self._limits.memory,
                 "cpu": self._limits.cpu,
             }
             process = subprocess.Popen(
-                [sys.executable, "-I", "-X", "utf8", "-m", __name__, json.dumps(settings)],
+                [sys.executable, "-I", "-X", "utf8", *_PROGRAM, json.dumps(settings)],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -150,6 +198,38 @@ class Executor:
                 env=_ENVIRONMENT,
             )
         return process, mine
+
+
+@contextmanager
+def _open(path: Path, code: str) -> Iterator[int]:
+    """Open `path` for reading; ExecutorError with `code` when it cannot be."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        raise ExecutorError(code, []) from None
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _identity(name: str) -> tuple[int, int]:
+    """Return user and group number of `name`; SetupError when there is none, or we may not."""
+    try:
+        found = pwd.getpwnam(name)
+    except KeyError:
+        raise SetupError(f"[executor] user: there is no user {name} on this machine") from None
+    if os.geteuid() != 0:
+        raise SetupError(f"[executor] user: only a node of root can start a process of {name}")
+    return found.pw_uid, found.pw_gid
+
+
+def _log_walls(pid: int, walls: Walls) -> None:
+    """Write to the site's log which walls stand, and what the kernel here cannot give."""
+    standing = ", ".join(name for name, stands in walls.items() if stands)
+    _log.info("executor %d: walls stand: %s", pid, standing)
+    for name in (name for name in ("network", "files") if not walls[name]):
+        _log.warning("executor %d: this kernel does not wall off its %s", pid, name)
 
 
 # -- the wire between the two processes -----------------------------------------------------------
@@ -171,15 +251,21 @@ def _unpack(data: bytes) -> tuple[dict[str, Any], dict[str, NDArray[np.generic]]
     return header, {name.removeprefix(_ARRAY): array for name, array in members.items()}
 
 
-def _send(channel: socket.socket, data: bytes) -> None:
-    channel.sendall(struct.pack("<Q", len(data)) + data)
+def _send(channel: socket.socket, data: bytes, files: Sequence[int] = ()) -> None:
+    """Send `data`; descriptors of open files travel with its length."""
+    socket.send_fds(channel, [struct.pack("<Q", len(data))], list(files))
+    channel.sendall(data)
 
 
-def _receive(channel: socket.socket) -> bytes:
-    size = struct.unpack("<Q", _read(channel, 8))[0]
+def _receive(channel: socket.socket) -> tuple[bytes, list[int]]:
+    """Return what was sent and the descriptors that came with it."""
+    head, files, _, _ = socket.recv_fds(channel, 8, 2)
+    if not head:
+        raise EOFError
+    size = struct.unpack("<Q", head + _read(channel, 8 - len(head)))[0]
     if size > _LARGEST:
         raise ValueError("message too large")
-    return _read(channel, size)
+    return _read(channel, size), files
 
 
 def _read(channel: socket.socket, size: int) -> bytes:
@@ -205,26 +291,25 @@ def _blocks(kinds: Mapping[str, str], arrays: Arrays) -> Any:
 # -- the child ------------------------------------------------------------------------------------
 
 
-def _work(channel: socket.socket, releases: Path, cpu: int) -> None:
+def _work(channel: socket.socket, cpu: int) -> None:
     """Answer jobs until the parent closes the channel."""
     while True:
         try:
-            header, broadcast = _unpack(_receive(channel))
+            job, files = _receive(channel)
         except EOFError:
             return
+        header, broadcast = _unpack(job)
         sandbox.grant_cpu(cpu)
-        _send(channel, _answer(releases, header, broadcast))
+        _send(channel, _answer(header["request"], broadcast, files))
 
 
-def _answer(releases: Path, header: Mapping[str, Any], broadcast: Arrays) -> bytes:
+def _answer(request: Mapping[str, Any], broadcast: Arrays, files: Sequence[int]) -> bytes:
     """Return the packed blocks, or the packed code of what went wrong."""
-    from federated.tally import tally
+    from federated.tally import tally_files
 
     try:
-        release = str(header["release"])
-        if not _NAME.fullmatch(release):
-            raise ValueError
-        blocks = tally(releases / release / "views", header["request"], broadcast)
+        manifest, view = [_content(file) for file in files]
+        blocks = tally_files(view, manifest, request, broadcast)
         kinds = {name: type(block).__name__ for name, block in blocks.items()}
         return _pack({"kinds": kinds}, {name: block.values for name, block in blocks.items()})
     except Exception as error:
@@ -237,30 +322,42 @@ def _answer(releases: Path, header: Mapping[str, Any], broadcast: Arrays) -> byt
         return _pack({"code": code if isinstance(code, str) else "internal", "where": where}, {})
 
 
-def _readable(releases: Path) -> list[Path]:
-    """Return the folders that a tally may read: releases, Python, libraries, packages.
+def _content(file: int) -> bytes:
+    """Return the content of an open file and close it."""
+    with open(file, "rb") as stream:
+        return stream.read()
+
+
+def _readable() -> list[Path]:
+    """Return the folders that a tally may read: Python, libraries, packages, nothing of the site.
 
     DuckDB also wants to learn of memory limits there where the kernel publishes them.
     """
     limits = [Path("/proc/self"), Path("/sys/fs/cgroup")]
     packages = [Path(sys.modules[name].__path__[0]) for name in ("federated", "transforms")]
     libraries = [Path(sys.prefix), Path(sys.base_prefix), Path("/usr/lib"), Path("/lib")]
-    return [releases, *libraries, *packages, *limits]
+    return [*libraries, *packages, *limits]
 
 
 def main() -> None:
     """Be an executor: wall itself in, say which walls stand, then answer jobs."""
     settings = json.loads(sys.argv[1])
-    network = sandbox.leave_network()
-    sandbox.tie_to(settings["parent"])
+    user = settings["user"]
+    network = sandbox.leave_network(stay_root=user is not None)
+    if user is None:
+        sandbox.tie_to(settings["parent"])
     import federated.tally  # noqa: F401 - all that a tally needs, before memory is limited
 
+    _unpack(_pack({}, {}))  # and what Python loads only at the first use: another user may not
     sandbox.limit_growth(settings["memory"])
-    releases = Path(settings["releases"])
-    walls = sandbox.Walls(network, files=sandbox.only_read(_readable(releases)))
+    files = sandbox.only_read(_readable())
+    if user is not None:
+        sandbox.become(*user)
+        sandbox.tie_to(settings["parent"])
     channel = socket.socket(fileno=settings["socket"])
-    _send(channel, _pack(vars(walls), {}))
-    _work(channel, releases, settings["cpu"])
+    walls = {"network": network, "files": files, "limits": True, "user": user is not None}
+    _send(channel, _pack(walls, {}))
+    _work(channel, settings["cpu"])
 
 
 if __name__ == "__main__":

@@ -26,11 +26,12 @@ from transforms.manifest import seal_digest
 from transforms.sql import identifier
 
 
-__all__ = ["FrameError", "locked_connection", "read_view", "select_view", "to_frame"]
+__all__ = ["FrameError", "locked_connection", "parse_view", "read_view", "select_view", "to_frame"]
 
 # Every setting was tried against 53 hostile statements on DuckDB 2.0.0. `memory_limit` is no hard
 # bound: the process that runs this must have one of its own.
 LOCKED: Mapping[str, str] = {
+    "enable_external_access": "false",
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
     "allow_community_extensions": "false",
@@ -86,11 +87,19 @@ def read_view(path: Path, names: Sequence[str]) -> pa.Table:
 
     Raises FrameError with a fixed code.
     """
-    try:
-        content = path.read_bytes()
-    except OSError:
-        raise FrameError("view_missing") from None
-    if hashlib.sha256(content).hexdigest() != _published(path):
+    files = (path, path.parent.parent / "MANIFEST.json")
+    view, manifest = (file.read_bytes() if file.is_file() else b"" for file in files)
+    return parse_view(path.stem, view, manifest, names)
+
+
+def parse_view(name: str, content: bytes, manifest: bytes, names: Sequence[str]) -> pa.Table:
+    """Return columns `names` of view `name`: the bytes of its file, and of the release's manifest.
+
+    No bytes stand for a file that is not there. Raises FrameError with a fixed code.
+    """
+    if not content:
+        raise FrameError("view_missing")
+    if hashlib.sha256(content).hexdigest() != _published(name, manifest):
         raise FrameError("view_changed")
     try:
         with pq.ParquetFile(pa.BufferReader(content)) as file:
@@ -101,12 +110,13 @@ def read_view(path: Path, names: Sequence[str]) -> pa.Table:
         raise FrameError("view_unreadable") from None
 
 
-def _published(path: Path) -> str:
-    """The SHA-256 under which the release's manifest, intact itself, lists the view at `path`."""
+def _published(name: str, content: bytes) -> str:
+    """The SHA-256 under which the release's manifest, intact itself, lists view `name`."""
     try:
-        manifest = json.loads((path.parent.parent / "MANIFEST.json").read_bytes())
-        sealed, listed = manifest["seal_sha256"], manifest["files"][f"views/{path.name}"]["sha256"]
-    except (OSError, ValueError, KeyError, TypeError):
+        manifest = json.loads(content)
+        sealed = manifest["seal_sha256"]
+        listed = manifest["files"][f"views/{name}.parquet"]["sha256"]
+    except (ValueError, KeyError, TypeError):
         raise FrameError("manifest_missing") from None
     if sealed != seal_digest(manifest):
         raise FrameError("view_changed")
@@ -135,7 +145,6 @@ def locked_connection(table: pa.Table) -> Iterator[duckdb.DuckDBPyConnection]:
         connection.register("incoming", table)
         connection.execute("create table cohort_view as select * from incoming")
         connection.unregister("incoming")
-        connection.execute("set enable_external_access = false")
         connection.execute("set lock_configuration = true")
         yield connection
 

@@ -8,13 +8,13 @@ import pyarrow as pa
 
 from federated.analysis import AnalysisView
 from federated.cohort import cohort_fields
-from federated.frame import FrameError, read_view, select_view, to_frame
+from federated.frame import FrameError, parse_view, read_view, select_view, to_frame
 from federated.request import parse_request
 from federated.statistics import CONTRIBUTING, Blocks, Broadcast, Counts, check_blocks
 from federated.views import DICTIONARY_VIEWS
 
 
-__all__ = ["FrameError", "tally", "tally_tables"]
+__all__ = ["FrameError", "tally", "tally_files", "tally_tables"]
 
 
 def tally(
@@ -33,6 +33,18 @@ def tally(
         request,
         broadcast,
         known,
+    )
+
+
+def tally_files(
+    view: bytes, manifest: bytes, request: Mapping[str, object], broadcast: Broadcast
+) -> Blocks:
+    """Compute the same on the bytes of one view's file and of its release's manifest."""
+    return _tally(
+        lambda name, names: parse_view(name, view, manifest, names),
+        request,
+        broadcast,
+        DICTIONARY_VIEWS,
     )
 
 

@@ -2,8 +2,9 @@
 
 All of it is asked of the Linux kernel and needs no privilege: a network namespace of its own, the
 file rules of Landlock (since Linux 5.13), resource limits. A kernel that lacks one of the first
-two, or forbids it, leaves the process without that wall; `Walls` says which ones stand, and the
-node writes it to its log. Numbers of system calls and flags: linux/prctl.h, sched.h, landlock.h.
+two, or forbids it, leaves the process without that wall; each function returns whether its wall
+stands, and who starts such a process says so in its log. Numbers of system calls and flags:
+linux/prctl.h, sched.h, landlock.h.
 """
 
 import ctypes
@@ -13,12 +14,11 @@ import signal
 import struct
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 
 __all__ = [
-    "Walls",
+    "become",
     "grant_cpu",
     "leave_network",
     "limit_data",
@@ -30,33 +30,35 @@ __all__ = [
 _SET_PDEATHSIG, _SET_NO_NEW_PRIVS = 1, 38
 _NEWUSER, _NEWNET = 0x10000000, 0x40000000
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
-_ALL_FILE_RIGHTS = (1 << 13) - 1  # every right of Landlock's first version
+_ASK_VERSION = 1
+_FILE_RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15}  # how many a version of Landlock knows; later 16
 _READ_FILE, _READ_DIR = 1 << 2, 1 << 3
+_ALL_TCP, _ALL_SCOPES = 0b11, 0b11  # bind, connect; abstract sockets, signals
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-@dataclass(frozen=True)
-class Walls:
-    """Which walls stand around a process; limits of growth always do."""
-
-    network: bool
-    files: bool
-
-
-def leave_network() -> bool:
+def leave_network(*, stay_root: bool = False) -> bool:
     """Move into a network namespace without any interface; return whether the kernel allowed it.
 
-    Only a process with a single thread can: call it before libraries start theirs.
+    Only a process with a single thread can: call it before libraries start theirs. A process of
+    root that is going to `become` somebody else must `stay_root` until then.
     """
     _libc.prctl(_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    return bool(_libc.unshare(_NEWUSER | _NEWNET) == 0)
+    return bool(_libc.unshare(_NEWNET if stay_root else _NEWUSER | _NEWNET) == 0)
+
+
+def become(user: int, group: int) -> None:
+    """Turn a process of root into one of another user, for good; PermissionError when not root."""
+    os.setgroups([])
+    os.setresgid(group, group, group)
+    os.setresuid(user, user, user)
 
 
 def tie_to(parent: int) -> None:
     """Let the kernel kill this process when `parent` ends; end now when it has ended already.
 
-    Call it after `leave_network`, because a new user namespace clears the setting.
+    Call it after `leave_network` and `become`, because a new user clears the setting.
     """
     _libc.prctl(_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
@@ -67,15 +69,21 @@ def only_read(folders: Iterable[Path], write: Iterable[Path] = ()) -> bool:
     """Forbid every file but reading below `folders` and all below `write`; return if it was done.
 
     It holds for this process for good, whatever the user may otherwise read: keys are not there.
+    Where the kernel knows how, TCP, abstract sockets and signals to others are forbidden with it.
     """
-    rights = struct.pack("=Q", _ALL_FILE_RIGHTS)
-    ruleset = _libc.syscall(_CREATE_RULESET, rights, len(rights), 0)
+    version = _libc.syscall(_CREATE_RULESET, None, 0, _ASK_VERSION)
+    if version < 1:
+        return False
+    all_rights = (1 << _FILE_RIGHTS.get(version, 16)) - 1
+    size = 8 if version < 4 else 16 if version < 6 else 24
+    rights = struct.pack("=QQQ", all_rights, _ALL_TCP, _ALL_SCOPES)[:size]
+    ruleset = _libc.syscall(_CREATE_RULESET, rights, size, 0)
     if ruleset < 0:
         return False
     try:
         allowed = [
             *(_allow(ruleset, path, _READ_FILE | _READ_DIR) for path in folders if path.exists()),
-            *(_allow(ruleset, path, _ALL_FILE_RIGHTS) for path in write),
+            *(_allow(ruleset, path, all_rights) for path in write),
         ]
         return all(allowed) and _libc.syscall(_RESTRICT_SELF, ruleset, 0) == 0
     finally:

@@ -8,16 +8,18 @@ carries data or a fixed code.
 
 import argparse
 import hashlib
+import json
 import logging
 import time
 from collections.abc import Callable, Set
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from flwr.app import Message
 
-from federated.executor import Executor
+from federated.executor import Executor, Walls
 from federated.flower import local, process, wire
 from federated.flower.link import Link, trouble
 from federated.flower.pulse import Pulse
@@ -122,8 +124,9 @@ def serve_site(site: Site, listen: Path | None = None) -> None:
     """
     terms = Terms(site)
     membership = terms.membership
-    executor = Executor(site.releases)
+    executor = Executor(site.releases, user=site.executor.user, note=partial(_note_walls, site))
     try:
+        executor.warm_up()
         party = SiteParty(
             site.id,
             membership.identity_key,
@@ -142,6 +145,12 @@ def serve_site(site: Site, listen: Path | None = None) -> None:
             Node(link, party.handle_bytes, terms.allowed_apps).serve()
     finally:
         executor.close()
+
+
+def _note_walls(site: Site, walls: Walls) -> None:
+    """Keep which walls stand, for `marmor site status`."""
+    path = site.work / "executor.json"
+    path.write_text(json.dumps(dict(walls)), encoding="utf-8")
 
 
 def main(arguments: list[str] | None = None) -> int:

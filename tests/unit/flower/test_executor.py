@@ -18,15 +18,24 @@ from federated.statistics import Counts, Sums
 
 
 @pytest.fixture
-def executor(tmp_path: Path) -> Iterator[Executor]:
-    running = Executor(tmp_path, Limits(wall=10.0))
+def releases(tmp_path: Path) -> Path:
+    """A folder with one release of a view that is none."""
+    (tmp_path / "rel-0/views").mkdir(parents=True)
+    for name in ("MANIFEST.json", "views/person.parquet", "views/late.parquet"):
+        (tmp_path / "rel-0" / name).write_bytes(b"{}")
+    return tmp_path
+
+
+@pytest.fixture
+def executor(releases: Path) -> Iterator[Executor]:
+    running = Executor(releases, Limits(wall=10.0))
     yield running
     running.close()
 
 
-def code_of(executor: Executor, release: str = "rel-0") -> str:
+def code_of(executor: Executor, release: str = "rel-0", view: str = "person") -> str:
     with pytest.raises(ExecutorError) as caught:
-        executor({}, {}, release)
+        executor({"view": view}, {}, release)
     return caught.value.code
 
 
@@ -99,8 +108,8 @@ def test_killed_executor_is_replaced(executor: Executor) -> None:
     assert executor.pid != first
 
 
-def test_stuck_executor_is_killed_at_its_deadline(tmp_path: Path) -> None:
-    executor = Executor(tmp_path, Limits(wall=5.0))
+def test_stuck_executor_is_killed_at_its_deadline(releases: Path) -> None:
+    executor = Executor(releases, Limits(wall=5.0))
     code_of(executor)
     executor._limits = Limits(wall=0.2)
     first = executor.pid
@@ -110,11 +119,25 @@ def test_stuck_executor_is_killed_at_its_deadline(tmp_path: Path) -> None:
     executor.close()
 
 
-@pytest.mark.parametrize("release", ["../other", "a/b", "..", ".", ".staging", ""])
-def test_a_release_is_a_name_and_not_a_path(release: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tally, "tally", lambda *_: pytest.fail("was computed"))
-    header, _ = module._unpack(module._answer(Path("/"), {"release": release, "request": {}}, {}))
-    assert header["code"] == "internal"
+@pytest.mark.parametrize("name", ["../other", "a/b", "..", ".", ".staging", ""])
+def test_a_release_and_a_view_are_names_and_not_paths(executor: Executor, name: str) -> None:
+    (executor._releases / ".staging/views").mkdir(parents=True)
+    assert code_of(executor, release=name) == "internal"
+    assert code_of(executor, view=name) == "internal"
+
+
+def test_a_file_that_is_missing_or_a_link_has_its_code(executor: Executor, tmp_path: Path) -> None:
+    assert code_of(executor, view="fracture") == "view_missing"
+    (tmp_path / "rel-0/views/fracture.parquet").symlink_to(tmp_path / "rel-0/views/late.parquet")
+    assert code_of(executor, view="fracture") == "view_missing"
+    (tmp_path / "rel-0/MANIFEST.json").unlink()
+    assert code_of(executor) == "manifest_missing"
+
+
+def answer() -> bytes:
+    """Have a job answered in this process, on two empty files."""
+    files = [os.open("/dev/null", os.O_RDONLY) for _ in range(2)]
+    return module._answer({}, {"cells": np.ones(2, np.uint8)}, files)
 
 
 def test_blocks_come_through_the_wire(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,10 +145,8 @@ def test_blocks_come_through_the_wire(monkeypatch: pytest.MonkeyPatch) -> None:
         "file": Counts(np.arange(6, dtype=np.int64).reshape(2, 3)),
         "sums": Sums(np.array([0.1, 1e300, -0.0])),
     }
-    monkeypatch.setattr(tally, "tally", lambda *_: blocks)
-    header, arrays = module._unpack(
-        module._answer(Path("/"), {"release": "r", "request": {}}, {"cells": np.ones(2, np.uint8)})
-    )
+    monkeypatch.setattr(tally, "tally_files", lambda *_: blocks)
+    header, arrays = module._unpack(answer())
     for name, block in module._blocks(header["kinds"], arrays).items():
         assert type(block) is type(blocks[name])
         assert block.values.tobytes() == blocks[name].values.tobytes()
@@ -135,8 +156,8 @@ def test_the_text_of_an_error_stays_inside(monkeypatch: pytest.MonkeyPatch) -> N
     def fail(*_: object) -> None:
         raise ValueError("Could not convert 'patient 4711'")
 
-    monkeypatch.setattr(tally, "tally", fail)
-    packed = module._answer(Path("/"), {"release": "r", "request": {}}, {})
+    monkeypatch.setattr(tally, "tally_files", fail)
+    packed = answer()
     assert b"4711" not in packed
     header, _ = module._unpack(packed)
     assert header["code"] == "internal"
