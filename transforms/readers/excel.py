@@ -15,7 +15,8 @@ import datetime
 import functools
 import io
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,7 @@ from transforms.readers import workbook_guard
 from transforms.readers.excel_odd import fill_header, fill_merged, remarks
 from transforms.readers.open_document import Range, merged_cells
 from transforms.readers.relation import (
+    MAX_COLUMNS,
     Part,
     SourceLike,
     SourceTable,
@@ -49,6 +51,7 @@ __all__ = ["read"]
 
 ZIP = b"PK\x03\x04"
 OLD_EXCEL = b"\xd0\xcf\x11\xe0"
+PANIC = "PanicException"  # its class cannot be imported
 KEPT_BYTES = 20 * 2**20
 DATES = {datetime.date, datetime.datetime}
 NUMBERS = {int, float}
@@ -94,20 +97,34 @@ def _open(path: Path, name: str) -> _Opened:
 @functools.lru_cache(maxsize=1)
 def _look(data: bytes, name: str) -> _Opened:
     """Check and open a workbook; the last one is kept, because its next sheet comes next."""
-    from python_calamine import CalamineError, CalamineWorkbook, PasswordError
+    from python_calamine import CalamineWorkbook
 
     notes = _check(data, name)
-    try:
+    with _refusing(f"{name}: the workbook cannot be read"):
         book = CalamineWorkbook.from_filelike(io.BytesIO(data))
+    return _Opened(book, tuple(notes), merged_cells(data) if data.startswith(ZIP) else ())
+
+
+@contextmanager
+def _refusing(what: str) -> Iterator[None]:
+    """Refuse, in the words of `what`, a workbook on which calamine fails.
+
+    Its Rust code may panic, which is no Exception to Python, or miss bytes, which has no number.
+    """
+    from python_calamine import CalamineError, PasswordError
+
+    try:
+        yield
     except PasswordError:
+        name = what.partition(":")[0]
         raise SourceError(
             f"{name}: the workbook is protected by a password; save it without one"
         ) from None
-    except CalamineError:
-        raise SourceError(
-            f"{name}: the workbook cannot be read; open it in Excel and save it again as .xlsx"
-        ) from None
-    return _Opened(book, tuple(notes), merged_cells(data) if data.startswith(ZIP) else ())
+    except BaseException as error:
+        short = isinstance(error, OSError) and error.errno is None
+        if short or isinstance(error, CalamineError) or type(error).__name__ == PANIC:
+            raise SourceError(f"{what}; open it in Excel and save it again as .xlsx") from None
+        raise
 
 
 def _check(data: bytes, name: str) -> list[str]:
@@ -182,20 +199,25 @@ def _grid(opened: _Opened, sheet: str, name: str) -> tuple[list[list[Any]], Sequ
 
     Empty cells are ''.
     """
-    from python_calamine import CalamineError
-
     book = opened.book
-    try:
+    with _refusing(f"{_place(book, sheet, name)}: it cannot be read"):
         found = book.get_sheet_by_name(sheet)
+        _check_extent(found.end, _place(book, sheet, name))
         grid = found.to_python(skip_empty_area=False)
-    except CalamineError:
-        raise SourceError(
-            f"{_place(book, sheet, name)}: it cannot be read; "
-            "open it in Excel and save it again as .xlsx"
-        ) from None
     if opened.merged:
         return grid, opened.merged[book.sheet_names.index(sheet)]
     return grid, found.merged_cell_ranges or []
+
+
+def _check_extent(end: tuple[int, int] | None, where: str) -> None:
+    """Refuse a sheet that reaches too far, before its cells are made; `end` is its last cell."""
+    rows, columns = (end[0] + 1, end[1] + 1) if end else (0, 0)
+    if columns > MAX_COLUMNS or rows * columns > workbook_guard.MAX_CELLS:
+        raise SourceError(
+            f"{where}: it reaches to row {rows} and column {columns}; at most {MAX_COLUMNS} "
+            f"columns and {workbook_guard.MAX_CELLS} cells are read: delete the empty rows and "
+            "columns beyond the data and save it again"
+        )
 
 
 def _odd(where: str, column: Sequence[Any]) -> list[str]:

@@ -3,7 +3,7 @@
 import stat
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -17,17 +17,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms.errors import SourceError
+from transforms.first_look import AT_ONCE
 from transforms.sql import identifier, qualified
 
 
 __all__ = [
     "BLANKS",
+    "MAX_COLUMNS",
     "PROVENANCE",
     "SCHEMA",
     "Part",
     "SourceLike",
     "SourceTable",
     "Stream",
+    "begin",
     "column_names",
     "content",
     "irregular_files",
@@ -38,6 +41,7 @@ __all__ = [
     "part",
     "some",
     "store",
+    "telling",
     "writing_to",
 ]
 
@@ -46,7 +50,6 @@ PROVENANCE = ("source_file", "source_sheet", "source_row")
 ODD_NAME = "called by a name with signs that cannot be shown"
 ODD_SIGNS = {"Cc", "Cs", "Zl", "Zp"}
 BLANKS = " \t\r\n\u00a0\u2007\u202f\ufeff"
-MAX_FILE_BYTES = 200 * 2**20  # of a file that is read at once; delimited text is streamed
 MAX_COLUMNS = 20_000
 BATCH_ROWS = 2**16
 # Rows of a Parquet row group: as many as DuckDB writes by itself, fewer when there are many columns
@@ -137,6 +140,7 @@ class Stream:
 
 _left_out: ContextVar[frozenset[str]] = ContextVar("left_out", default=frozenset())
 _folder: ContextVar[Path | None] = ContextVar("folder", default=None)
+_teller: ContextVar[Callable[[str], None] | None] = ContextVar("teller", default=None)
 
 
 @contextmanager
@@ -157,6 +161,26 @@ def writing_to(folder: Path) -> Iterator[None]:
         yield
     finally:
         _folder.reset(token)
+
+
+@contextmanager
+def telling(teller: Callable[[str], None]) -> Iterator[None]:
+    """Have `teller` told which file is read from now on."""
+    token = _teller.set(teller)
+    try:
+        yield
+    finally:
+        _teller.reset(token)
+
+
+def begin(name: str) -> None:
+    """Say that the file called `name` is read from now on; nothing when it is all that was read.
+
+    Whoever limits the time of reading does so for each file.
+    """
+    teller = _teller.get()
+    if teller is not None:
+        teller(name)
 
 
 def parquet_name(source: str) -> str:
@@ -234,11 +258,12 @@ def _is_odd(name: str) -> bool:
 
 def content(path: Path, name: str) -> bytes:
     """Return the bytes of `path`; raise SourceError when it is empty, too large or unreadable."""
+    begin(name)
     try:
         size = path.stat().st_size
-        if size > MAX_FILE_BYTES:
+        if size > AT_ONCE:
             raise SourceError(
-                f"{name}: {size // 2**20} MB; at most {MAX_FILE_BYTES // 2**20} MB are read: "
+                f"{name}: {size // 2**20} MB; at most {AT_ONCE // 2**20} MB are read: "
                 "split the export into several files that match the same pattern"
             )
         data = path.read_bytes()
@@ -257,13 +282,15 @@ def column_names(header: Sequence[str]) -> tuple[str, ...]:
     a name seen before (DuckDB does not tell upper from lower case) gets ` (2)`, ` (3)` ….
     """
     seen = set(PROVENANCE)
+    again: dict[str, int] = {}
     names = []
     for position, cell in enumerate(header, start=1):
         text = unicodedata.normalize("NFC", cell.replace("\0", ""))
         stem = " ".join(text.strip(BLANKS).split()) or f"column {position}"
-        name, again = stem, 2
+        name, folded = stem, stem.casefold()
         while name.casefold() in seen:
-            name, again = f"{stem} ({again})", again + 1
+            again[folded] = again.get(folded, 1) + 1
+            name = f"{stem} ({again[folded]})"
         seen.add(name.casefold())
         names.append(name)
     return tuple(names)
@@ -299,6 +326,7 @@ def store(
     and so is a column that has neither name nor text. Raises SourceError when the files differ in
     their columns or have more than can be read. `notes` may grow while a Stream is read.
     """
+    begin("")
     _same_columns(source, parts)
     columns = parts[0].columns
     if len(columns) > MAX_COLUMNS:

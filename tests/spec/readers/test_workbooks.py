@@ -3,6 +3,8 @@
 How the files in `workbooks` were made: its README.
 """
 
+import io
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pytest
 
 from tests.spec.readers.workbooks.binary import binary_workbook
 from tests.spec.readers.workbooks.content import ROWS, SERIALS, calendar, content
+from transforms.errors import SourceError
 
 
 FOLDER = Path(__file__).parent / "workbooks"
@@ -114,3 +117,31 @@ def test_days_are_counted_from_1900_or_1904(excel, name, first_year):
     found = excel(name, serials(first_year)[name])
     assert found.column("day") == DAYS[first_year]
     assert found.table.notes == ((NEVER_WAS.format(name),) if first_year == "1900" else ())
+
+
+@pytest.mark.parametrize(
+    ("cells_between", "first_row"), [(300_000, 0), (16_000, 2**20 - 2)], ids=["wide", "many cells"]
+)
+def test_an_xlsb_that_reaches_too_far_is_refused(excel, cells_between, first_row):
+    """Its records do not say so to the guard, which reads XML alone."""
+    rows = [["id", "x"], ["p1", *[None] * cells_between, 1]]
+    with pytest.raises(SourceError, match=r"a\.xlsb, sheet 1: it reaches to row .* delete the"):
+        excel("a.xlsb", binary_workbook(("A", rows), first_row=first_row))
+
+
+def test_an_old_workbook_with_broken_sectors_is_refused(excel):
+    """Where calamine's Rust code panics, which is no Exception to Python."""
+    book = WORKBOOKS["a.xls"]
+    with pytest.raises(SourceError, match=r"a\.xls: the workbook cannot be read; open it in Excel"):
+        excel("a.xls", book[: len(book) - 100])
+
+
+def test_an_xlsb_that_ends_too_early_is_refused(excel):
+    book = binary_workbook(("A", [["id", "x"], ["p1", 1]]))
+    stream = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(book)) as old, zipfile.ZipFile(stream, "w") as new:
+        for name in old.namelist():
+            content = old.read(name)
+            new.writestr(name, content[:-20] if "sheet1" in name else content)
+    with pytest.raises(SourceError, match=r"a\.xlsb, sheet 1: it cannot be read; open it in Excel"):
+        excel("a.xlsb", stream.getvalue())
