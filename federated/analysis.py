@@ -100,11 +100,13 @@ class Screen:
     """Pooled counts on which the gate decides which cells may be asked for in the next round.
 
     `contributors` (patients with the event) and `patients` have the same shape; a cell passes
-    when both are large enough under the policy.
+    when both are large enough under the policy. Where the cells are quantiles, `tails` holds the
+    shorter side of each, min(q, 1 - q), which has to have enough of the patients.
     """
 
     contributors: NDArray[np.int64]
     patients: NDArray[np.int64]
+    tails: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)
@@ -114,12 +116,14 @@ class ModelCounts:
     `patients` are complete and distinct; `events` are those with the outcome, None where it is a
     number. `parameters` counts the estimable ones. `tables` are all one- and two-way counts of
     patients over the terms with levels and the outcome: variable names → counts over their levels.
+    `risk_sets` are the events at each time whose risk set is summed over sites; None: none is.
     """
 
     patients: int
     events: int | None
     parameters: int
     tables: Mapping[tuple[str, ...], NDArray[np.int64]]
+    risk_sets: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)
@@ -266,13 +270,14 @@ class Issue:
 
 @dataclass(frozen=True)
 class Model:
-    """A fitted regression. `figures` are single numbers by name, such as log_likelihood.
+    """A fitted regression called `name`. `figures` are single numbers, such as log_likelihood.
 
     `tests` are tests of the whole model or of its assumptions. `robust` says that standard errors
     are those of the sandwich. `scale` names exp(estimate), such as "hazard_ratio"; None: no such.
     `counts` are those that the gate judged.
     """
 
+    name: str
     counts: ModelCounts
     terms: tuple[Term, ...]
     figures: Mapping[str, float]

@@ -44,9 +44,6 @@ __all__ = [
 
 GRIDS = (6, 10)
 
-# Thresholds on a number of patients that is itself shown on the grid.
-ALIGNED = ("min_denominator", "min_at_risk", "min_quantile_tail")
-
 
 @dataclass(frozen=True)
 class Policy:
@@ -108,6 +105,11 @@ class Policy:
         return self.grid == 1
 
     @property
+    def withheld_up_to(self) -> int:
+        """Largest count that is withheld: the grid's width, or 0 under the exact policy."""
+        return 0 if self.exact else self.grid
+
+    @property
     def profile(self) -> str:
         """The strictest named profile that this policy is nowhere laxer than; "exact" for none."""
         return next(
@@ -121,28 +123,29 @@ class Policy:
         return usual.laxer_than(self)
 
     def least(self, patients: int) -> int:
-        """Smallest start of a bin of the grid at or above `patients`: the threshold that acts."""
-        return -(-(patients - 1) // self.grid) * self.grid + 1
+        """Smallest start of a bin at or above `patients`: the threshold that acts.
+
+        It is a start in the narrower grids first, so that a wider grid never lowers a threshold.
+        """
+        acting = patients
+        for grid in (*(narrower for narrower in GRIDS if narrower < self.grid), self.grid):
+            acting = -(-(acting - 1) // grid) * grid + 1
+        return acting
 
     def laxer_than(self, other: "Policy") -> tuple[str, ...]:
         """Name the rules in which this policy allows more than `other`."""
-        mine, theirs = self._acting(), other._acting()
+        mine, theirs = self.canonical(), other.canonical()
         return tuple(name for name in mine if _laxer(name, mine[name], theirs[name]))
-
-    def _acting(self) -> Mapping[str, int]:
-        """The numbers as they act on the policy's own grid."""
-        return {**self.canonical(), **{n: self.least(getattr(self, n)) for n in ALIGNED}}
 
 
 CONSORTIUM = Policy()
 
-# Base-10 bins: nothing of 1 to 10 is shown, as CMS and PCORnet ask. A curve ends below 21 at risk:
-# 11 would act lower on this grid than the consortium's 10 does on its own.
+# Base-10 bins: nothing of 1 to 10 is shown, as CMS and PCORnet ask.
 PUBLIC = Policy(
     grid=10,
     min_denominator=20,
     min_step_events=10,
-    min_at_risk=20,
+    min_at_risk=11,
     min_quantile_tail=20,
     max_dimensions=2,
 )
@@ -174,18 +177,11 @@ EXACT = Policy(
 
 
 def strictest(*policies: Policy) -> Policy:
-    """Return the laxest policy that is nowhere laxer than any of `policies`.
-
-    A threshold that would act lower on another's wider grid is raised to where it acted.
-    """
+    """Return the laxest policy that is nowhere laxer than any of `policies`."""
     rules = [item.name for item in fields(Policy)]
-    chosen = {name: _strictest(name, [getattr(p, name) for p in policies]) for name in rules}
-    merged = Policy(**chosen)
-    for name in ALIGNED:
-        acting = max(policy.least(getattr(policy, name)) for policy in policies)
-        if merged.least(getattr(merged, name)) < acting:
-            merged = replace(merged, **{name: acting})
-    return merged
+    return Policy(
+        **{name: _strictest(name, [getattr(p, name) for p in policies]) for name in rules}
+    )
 
 
 def parse_policy(values: Mapping[str, object], where: str = "policy") -> Policy:
