@@ -4,7 +4,8 @@ A file of gigabytes takes seconds to hash, and every step of a run has to know t
 same. So `work/fingerprints.json` remembers the digest together with what the kernel says of the
 file: inode, size, times of change. As in git, what changed within the last seconds before it was
 hashed is hashed again, because a second change could bear the same time. File names may hold a
-patient's name: they are written as digests.
+patient's name: they are written as digests. A giant that no reader gets through is not read here
+either (`transforms.first_look`): its fingerprint is that of its size and of why it is refused.
 """
 
 import hashlib
@@ -16,9 +17,10 @@ from pathlib import Path
 
 from transforms.durable import write_json
 from transforms.errors import SourceError
+from transforms.first_look import hopeless
 
 
-__all__ = ["fingerprints", "inbox_files"]
+__all__ = ["content_digest", "fingerprints", "inbox_files"]
 
 MEMORY = "fingerprints.json"
 SETTLED_NS = 2_000_000_000
@@ -74,14 +76,21 @@ def _remembered(path: Path, name: str, known: Known) -> list[object]:
         if before is not None and before[:-1] == [*state, True]:
             return before
         started = time.time_ns()
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = content_digest(path)
         settled = _state(path) == state and max(state[-2:]) < started - SETTLED_NS
         return [*state, settled, digest]
     except OSError as error:
         raise SourceError(
             f"{path.name}: cannot be read ({error.strerror}); check its permissions"
         ) from None
+
+
+def content_digest(path: Path) -> str:
+    """Return the SHA-256 of a file's content, or of why nobody will read it; may raise OSError."""
+    if reason := hopeless(path):
+        return hashlib.sha256(f"{path.stat().st_size} {reason}".encode()).hexdigest()
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _state(path: Path) -> list[int]:

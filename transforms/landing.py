@@ -6,7 +6,6 @@ others, or where nobody can tell, the whole inbox goes: with half of it left, th
 publish half the centre. The files are copies; the centre exports them again without the patient.
 """
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ from transforms.collect import inbox_files
 from transforms.conversion_job import Parameters, person_sql
 from transforms.durable import remove
 from transforms.errors import UserError
+from transforms.fingerprints import content_digest
 from transforms.intake import scratch, take_in
 from transforms.mapping import Source
 from transforms.mapping_check import load_mapping
@@ -69,12 +69,8 @@ def purge(site: Site, withdrawn: frozenset[str], local_id: str | None) -> Purged
 
 
 def digests(files: tuple[Path, ...]) -> list[str]:
-    """Return the SHA-256 of each file's content, sorted."""
-    found = []
-    for path in files:
-        with path.open("rb") as file:
-            found.append(hashlib.file_digest(file, "sha256").hexdigest())
-    return sorted(found)
+    """Return each file's fingerprint, sorted."""
+    return sorted(map(content_digest, files))
 
 
 def _clean(

@@ -1,11 +1,11 @@
 """The process that parses a centre's files: little memory, little time, no network, no keys.
 
-`transforms.readers.isolation` starts it, asks in lines of JSON and may lose it. It reads nothing
+`transforms.readers.keeper` starts it, asks in lines of JSON and may lose it. It reads nothing
 but the inbox and libraries, writes nothing but Parquet into the folder it was given, and says of a
 failure what kind it is, never what the file holds.
 
     {"source": {…}, "inbox": …, "left_out": […], "folder": …, "seconds": …}
-    → {"table": {…}} | {"refused": message} | {"lost": reason} | {"full": true}
+    → {"reading": file} … {"table": {…}} | {"refused": message} | {"lost": reason} | {"full": true}
 """
 
 import dataclasses
@@ -15,7 +15,7 @@ import os
 import sys
 import sysconfig
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, TextIO
@@ -38,6 +38,8 @@ def main() -> None:
     network = sandbox.leave_network()
     sandbox.tie_to(settings["parent"])
     _import_all()
+    from transforms.readers.relation import telling
+
     inbox, folder = Path(settings["inbox"]), Path(settings["folder"])
     sandbox.limit_data(settings["memory"], settings["file_bytes"])
     files = sandbox.only_read(_readable(inbox), write=[folder])
@@ -45,7 +47,8 @@ def main() -> None:
     for line in sys.stdin:
         request = json.loads(line)
         sandbox.grant_cpu(request["seconds"])
-        told = answer(request)
+        with telling(_teller(channel)):
+            told = answer(request)
         _say(channel, told)
         if told.get("lost") == OUT_OF_MEMORY:
             return  # what a library does after it ran out of memory is anybody's guess
@@ -143,6 +146,18 @@ def _own_channel() -> TextIO:
     os.dup2(nowhere, 1)
     os.close(nowhere)
     return channel
+
+
+def _teller(channel: TextIO) -> Callable[[str], None]:
+    """Return what says which file is read, when it is another one than before."""
+    last: list[str] = []
+
+    def tell(name: str) -> None:
+        if last != [name]:
+            last[:] = [name]
+            _say(channel, {"reading": name})
+
+    return tell
 
 
 def _say(channel: TextIO, told: Mapping[str, Any]) -> None:

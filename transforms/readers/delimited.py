@@ -26,6 +26,7 @@ from transforms.readers.relation import (
     SourceLike,
     SourceTable,
     Stream,
+    begin,
     column_names,
     content,
     matching_files,
@@ -194,6 +195,7 @@ def _blocks(
     notes: list[str],
 ) -> Iterator[pa.Table]:
     """Yield the rows below the header, block by block; `first` is what was read of them."""
+    begin(layout.name)
     row, data_row, pending, more = source.header_row, 0, first, True
     while more:
         piece = next(pieces, None)

@@ -37,6 +37,7 @@ from transforms.readers.relation import (
     Part,
     SourceLike,
     SourceTable,
+    begin,
     matching_files,
     part,
     store,
@@ -101,6 +102,7 @@ def read(source: SourceLike, inbox: Path, connection: duckdb.DuckDBPyConnection)
         for path in matching_files(source, inbox)
         for piece in _read_file(path, path.relative_to(inbox).as_posix(), reading)
     ]
+    begin("")
     if reading.versions.contradictions:
         raise SourceError(
             f"source {source.source}: {reading.versions.contradictions} resources stand in its "

@@ -14,7 +14,7 @@ from typing import Any
 
 from transforms.errors import SourceError
 from transforms.readers.fhir_paths import Node, values
-from transforms.readers.relation import content
+from transforms.readers.relation import begin, content
 from transforms.readers.strict_json import NotStrictJsonError, Parser, text_of
 
 
@@ -102,6 +102,7 @@ class Files:
 
 def _is_ndjson(path: Path, name: str) -> bool:
     """Tell by the ending, or by a first line that is a whole object with another one below it."""
+    begin(name)
     if path.suffix.lower() in {".ndjson", ".jsonl"}:
         return True
     try:

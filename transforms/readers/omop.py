@@ -24,6 +24,7 @@ from transforms.readers.relation import (
     SourceLike,
     SourceTable,
     Stream,
+    begin,
     column_names,
     matching_files,
     some,
@@ -150,6 +151,7 @@ def _names(path: Path, name: str) -> tuple[str, ...]:
 
 
 def _opened(path: Path, name: str) -> pq.ParquetFile:
+    begin(name)
     try:
         return pq.ParquetFile(path)
     except BROKEN:

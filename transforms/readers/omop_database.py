@@ -13,7 +13,7 @@ import duckdb
 import pyarrow as pa
 
 from transforms.errors import AbsentError, SourceError
-from transforms.readers.relation import BATCH_ROWS
+from transforms.readers.relation import BATCH_ROWS, begin
 from transforms.sql import identifier, qualified
 
 
@@ -39,6 +39,7 @@ def is_database(path: Path) -> bool:
 
 @contextmanager
 def _opened(path: Path, name: str) -> Iterator[duckdb.DuckDBPyConnection]:
+    begin(name)
     try:
         with duckdb.connect(str(path), read_only=True, config=QUIET) as connection:
             yield connection

@@ -22,6 +22,7 @@ from transforms.readers.relation import (
     Part,
     SourceLike,
     SourceTable,
+    begin,
     matching_files,
     part,
     store,
@@ -83,6 +84,7 @@ def _part(name: str, look: _Look, width: int) -> Part:
 
 def _look(path: Path, name: str) -> Iterator[_Look]:
     """Yield the sheets of a file; a text or a JSON file is one sheet without a name."""
+    begin(name)
     with path.open("rb") as stream:
         start = stream.read(BEGINNING)
     if start.startswith(WORKBOOKS):

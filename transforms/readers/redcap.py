@@ -35,6 +35,7 @@ from transforms.readers.relation import (
     Part,
     SourceLike,
     SourceTable,
+    begin,
     matching_files,
     some,
     store,
@@ -81,6 +82,7 @@ def read(source: SourceLike, inbox: Path, connection: duckdb.DuckDBPyConnection)
     project = project_beside(source, inbox, paths[0])
     notes: list[str] = []
     parts = [_read_part(source, inbox, path, project, notes) for path in paths]
+    begin("")
     exports = [_export(source, piece, project) for piece in parts]
     columns = _columns(source, exports, project)
     named = _identifiers(source, project, columns)

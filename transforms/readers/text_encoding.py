@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from transforms.errors import SourceError
+from transforms.readers.relation import begin
 
 
 __all__ = ["PIECE", "encoding_of", "text_of", "utf8_pieces"]
@@ -72,6 +73,7 @@ def text_of(data: bytes, declared: str, name: str) -> tuple[str, tuple[str, ...]
 
 def encoding_of(path: Path, declared: str, name: str) -> tuple[str, tuple[str, ...]]:
     """Return the encoding of the whole file, and notes; raise SourceError as `text_of` does."""
+    begin(name)
     return _settle(_look(_pieces(path)), declared, name)
 
 
@@ -80,6 +82,7 @@ def utf8_pieces(path: Path, encoding: str, name: str) -> Iterator[bytes]:
 
     Raises SourceError when the file turns out not to be text of that encoding.
     """
+    begin(name)
     yield from _normal(_pieces(path), encoding, name)
 
 

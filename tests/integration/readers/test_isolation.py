@@ -13,7 +13,7 @@ import pytest
 from tests.integration.readers.bad_files import BAD, SECRET, workbook
 from transforms.errors import SetupError, SourceError
 from transforms.mapping import Source
-from transforms.readers import isolation
+from transforms.readers import keeper
 from transforms.readers.isolation import Inbox, read_inbox
 
 
@@ -95,13 +95,13 @@ def test_bad_files_do_not_cost_every_source_again(inbox, taken, monkeypatch) -> 
     for number in range(5):
         (inbox / f"bad{number}.json").write_text('{"id": 1, "id": 2}')
     asked: list[str] = []
-    ask = isolation._Child.ask
+    ask = keeper.Child.ask
 
     def counting(child, source, names, left_out):
         asked.append(source.source)
         return ask(child, source, names, left_out)
 
-    monkeypatch.setattr(isolation._Child, "ask", counting)
+    monkeypatch.setattr(keeper.Child, "ask", counting)
     blocks = ("subjects", "features", "diseases", "measurements")
     read, _ = taken(*(source(block, "*.json", "phenopackets", block) for block in blocks))
     assert {one.file for one in read.refused} == {f"bad{number}.json" for number in range(5)}
@@ -153,16 +153,16 @@ def test_sources_that_do_not_fit_the_inbox_are_told_together(inbox, taken) -> No
 
 def test_a_reader_that_dies_costs_its_file(inbox, taken, monkeypatch) -> None:
     """The first child is gone before it can answer; the second one reads the rest."""
-    start, died = isolation._Child._start, []
+    start, died = keeper.Child._start, []
 
-    def fatal(self: isolation._Child):
+    def fatal(self: keeper.Child):
         process = start(self)
         if not died:
             died.append(process.pid)
             os.kill(process.pid, signal.SIGSEGV)
         return process
 
-    monkeypatch.setattr(isolation._Child, "_start", fatal)
+    monkeypatch.setattr(keeper.Child, "_start", fatal)
     (inbox / "cruel.csv").write_text("id;x\n1;2\n")
     read, connection = taken(source("cruel", "cruel.csv"))
     assert [refusal.file for refusal in read.refused] == ["cruel.csv"]
@@ -172,25 +172,25 @@ def test_a_reader_that_dies_costs_its_file(inbox, taken, monkeypatch) -> None:
 
 def test_a_reader_that_takes_too_long_is_stopped(inbox, taken, monkeypatch) -> None:
     (inbox / "slow.xlsx").write_bytes(workbook(30_000))
-    monkeypatch.setattr(isolation, "seconds_for", lambda size: 1 if size > 1000 else 5)
-    monkeypatch.setattr(isolation, "PATIENCE", 1)
-    start = isolation._Child._start
+    monkeypatch.setattr(keeper, "SECONDS", 1)
+    monkeypatch.setattr(keeper, "PATIENCE", 1)
+    start = keeper.Child._start
 
-    def stopped(self: isolation._Child):
+    def stopped(self: keeper.Child):
         process = start(self)
         if monkeypatch is not None and not hasattr(stopped, "done"):
             stopped.done = True
             os.kill(process.pid, signal.SIGSTOP)
         return process
 
-    monkeypatch.setattr(isolation._Child, "_start", stopped)
+    monkeypatch.setattr(keeper.Child, "_start", stopped)
     read, connection = taken(source("slow", "slow.xlsx", "excel"))
     assert "stopped after 1 s" in read.refused[0].message
     assert rows(connection)
 
 
 def test_a_reader_that_needs_too_much_memory_is_stopped(inbox, taken, monkeypatch) -> None:
-    monkeypatch.setattr(isolation, "MEMORY_BYTES", 400 * 2**20)
+    monkeypatch.setattr(keeper, "MEMORY_BYTES", 400 * 2**20)
     (inbox / "large.json").write_bytes(b'{"id": "a", "x": [' + b"[1]," * 8_000_000 + b"1]}")
     read, connection = taken(source("large", "large.json", "phenopackets", "subjects"))
     assert "memory" in read.refused[0].message
@@ -199,25 +199,25 @@ def test_a_reader_that_needs_too_much_memory_is_stopped(inbox, taken, monkeypatc
 
 def test_no_room_on_the_disk_is_told_and_leaves_nothing(inbox, taken, monkeypatch) -> None:
     """A file-size limit stands in for a full disk: the system reports both in the same way."""
-    usage = isolation.shutil.disk_usage
+    usage = keeper.shutil.disk_usage
 
     class Full:
         free = 64
 
-    monkeypatch.setattr(isolation.shutil, "disk_usage", lambda path: Full)
+    monkeypatch.setattr(keeper.shutil, "disk_usage", lambda path: Full)
     with pytest.raises(SetupError, match="no room"):
         taken()
-    monkeypatch.setattr(isolation.shutil, "disk_usage", usage)
+    monkeypatch.setattr(keeper.shutil, "disk_usage", usage)
     assert rows(taken()[1])
 
 
 def test_the_child_sees_no_keys_no_network_and_no_secrets(inbox, tmp_path) -> None:
     (tmp_path / "read").mkdir()
-    with isolation._Child(inbox, tmp_path / "read") as child:
+    with keeper.Child(inbox, tmp_path / "read") as child:
         process = child._start()
         environment = Path(f"/proc/{process.pid}/environ").read_text()
         limits = Path(f"/proc/{process.pid}/limits").read_text()
     names = {line.partition("=")[0] for line in environment.split("\0") if line}
-    assert names <= {*isolation.ENVIRONMENT, "LC_CTYPE"}
-    assert f"Max data size             {isolation.MEMORY_BYTES}" in limits
+    assert names <= {*keeper.ENVIRONMENT, "LC_CTYPE"}
+    assert f"Max data size             {keeper.MEMORY_BYTES}" in limits
     assert "Max core file size        0" in limits

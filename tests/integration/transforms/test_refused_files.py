@@ -15,7 +15,7 @@ from transforms.fingerprints import fingerprints
 from transforms.harmonize import harmonize
 from transforms.intake import scratch
 from transforms.outcome import refused_files
-from transforms.readers import isolation
+from transforms.readers import keeper
 
 
 def test_a_refused_file_is_counted_and_the_rest_is_harmonized(centre) -> None:
@@ -71,15 +71,15 @@ def test_what_a_killed_run_left_is_swept_and_a_living_one_is_not(centre) -> None
 def test_a_file_that_changes_while_it_is_read_stops_the_run(centre, monkeypatch) -> None:
     site = centre()
     batch = collect(site)
-    ask = isolation._Child.ask
+    ask = keeper.Child.ask
 
-    def changing(self: isolation._Child, source, names, left_out):
+    def changing(self: keeper.Child, source, names, left_out):
         told = ask(self, source, names, left_out)
         with (site.inbox / "labs.csv").open("a") as file:
             file.write("1001;04/04/2020;12,5;96,2;250;\n")
         return told
 
-    monkeypatch.setattr(isolation._Child, "ask", changing)
+    monkeypatch.setattr(keeper.Child, "ask", changing)
     with pytest.raises(SourceError, match="changed since this run was collected"):
         harmonize(site, batch.run_id)
 
