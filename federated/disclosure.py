@@ -25,7 +25,19 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from federated.analysis import Curve, Curves, Rates, Screen, Summaries, Table, Variable
+from federated.analysis import (
+    Curve,
+    Curves,
+    Model,
+    ModelCounts,
+    Rates,
+    Screen,
+    Summaries,
+    Table,
+    Term,
+    Variable,
+)
+from federated.guards import model_problems
 from federated.policy import Policy
 from federated.statistics import CONTRIBUTING, Blocks
 from transforms.errors import RefusedError, raise_all
@@ -36,6 +48,7 @@ __all__ = [
     "Published",
     "Withheld",
     "check_contributing",
+    "check_model",
     "passing",
     "release",
     "table_problems",
@@ -98,6 +111,11 @@ def check_contributing(total: Blocks, policy: Policy) -> None:
         raise RefusedError(
             f"fewer than {policy.min_sites} sites hold anybody of the cohort; widen the cohort"
         )
+
+
+def check_model(counts: ModelCounts, policy: Policy) -> None:
+    """Raise RefusedError when a model may not be fitted on these counts; tells none of them."""
+    raise_all(RefusedError, [str(problem) for problem in model_problems(counts, policy)])
 
 
 @singledispatch
@@ -209,6 +227,54 @@ def _summary(summaries: Summaries, group: int, variable: int, policy: Policy) ->
         "sd": told(float(summaries.sd[group, variable]), enough),
         "quantiles": quantiles,
     }
+
+
+@release.register
+def _release_model(model: Model, policy: Policy) -> Published:
+    """Coefficients with their errors, tests, and counts; what cannot be estimated is None."""
+    check_model(model.counts, policy)
+    patients, events = model.counts.patients, model.counts.events
+    data = {
+        "shape": "model",
+        "model": model.name,
+        "terms": [_term(term, model.scale, policy) for term in model.terms],
+        "n": _write(_count(patients, patients, policy)),
+        "events": None if events is None else _write(_count(events, patients, policy)),
+        **{name: _figure(number, policy.digits) for name, number in model.figures.items()},
+        "tests": {
+            name: {key: _figure(number, policy.digits) for key, number in test.items()}
+            for name, test in model.tests.items()
+        },
+        "scale": model.scale,
+        "robust": model.robust,
+        "conf_level": model.confidence,
+        "iterations": model.iterations,
+        "converged": model.converged,
+        "issues": [{"kind": item.kind, "terms": list(item.terms)} for item in model.issues],
+        "missing": _write(_count(model.missing, policy.min_denominator, policy)),
+        **model.described,
+    }
+    return Published(data)
+
+
+def _term(term: Term, scale: str | None, policy: Policy) -> Json:
+    """One coefficient; on the scale of a ratio as well where the model has one."""
+    limits = {"estimate": term.estimate, "ci_low": term.lower, "ci_high": term.upper}
+    numbers = {**limits, "se": term.se, "statistic": term.statistic, "p": term.p_value}
+    if scale:
+        ratios = dict(zip(limits, (scale, "ratio_low", "ratio_high"), strict=True))
+        with np.errstate(over="ignore"):
+            numbers |= {ratio: float(np.exp(limits[name])) for name, ratio in ratios.items()}
+    names = {"variable": term.variable, "level": term.level, "reference": term.reference}
+    told = {name: _figure(number, policy.digits) for name, number in numbers.items()}
+    return {"term": term.name, **names, **told}
+
+
+def _figure(number: float, digits: int) -> float | int | None:
+    """Round to significant digits, whole numbers as they are; None for what is no number."""
+    if isinstance(number, int):
+        return number
+    return _significant(number, digits) if np.isfinite(number) else None
 
 
 def _count(number: int, denominator: int, policy: Policy) -> int | Withheld:

@@ -15,6 +15,7 @@ __all__ = ["flat", "withheld_numbers"]
 
 # Columns in a fixed order: a saved result has its keys sorted.
 STEP = ("time", "survival", "lower", "upper", "at_risk")
+MODEL = ("term", "variable", "level", "reference", "estimate", "se", "statistic", "p")
 SUMMARY = ("n", "missing", "mean", "sd")
 RATE = ("patients", "events", "person_years", "rate", "lower", "upper")
 
@@ -99,7 +100,16 @@ def _summaries(data: Mapping[str, Any]) -> Iterator[Row]:
             yield {**group["by"], "variable": variable["name"], **numbers, **quantiles}
 
 
+def _model(data: Mapping[str, Any]) -> Iterator[Row]:
+    """One row per term, its limits, and the same on the scale of a ratio where there is one."""
+    scale = data["scale"]
+    names = (*MODEL, "ci_low", "ci_high", *((scale, "ratio_low", "ratio_high") if scale else ()))
+    for term in data["terms"]:
+        yield {name: term[name] for name in names}
+
+
 ROWS: Mapping[str, Callable[[Mapping[str, Any]], Iterator[Row]]] = {
+    "model": _model,
     "table": _table,
     "curves": _curves,
     "rates": _rates,

@@ -288,6 +288,121 @@ def _rate(axes: Axes, y: int, cell: Json, largest: float) -> None:
     axes.text(largest * COUNT_COLUMN, y, text, ha="right", va="center", fontsize=8.5)
 
 
+def _summaries(result: Drawable) -> Figure:
+    """A panel per variable, a line per group: the quantiles' range, the median, the mean."""
+    data = result.data
+    groups, variables = data["groups"], data["variables"]
+    names = _row_names(data["by"]) if data["by"] else ["Everybody"]
+    height = 1.6 + 0.34 * len(groups)
+    figure = Figure(figsize=(2.2 + 4.2 * len(variables), height))
+    figure.set_layout_engine("constrained", rect=(0, 0.3 / height, 1, 1 - 0.3 / height))
+    panels = figure.subplots(1, len(variables), sharey=True, squeeze=False)[0]
+    for axes, variable in zip(panels, variables, strict=True):
+        for y, group in enumerate(groups):
+            _summary(axes, y, group["variables"][variable["name"]])
+        unit = _unit(variable)
+        axes.set_xlabel(f"{variable['label']} ({unit})" if unit else variable["label"])
+        axes.set_ylim(len(groups) - 0.5, -0.5)
+        axes.grid(axis="x", color=LIGHT, linewidth=0.6)
+    panels[0].set_yticks(range(len(groups)), names)
+    marks = (("s", "median"), ("o", "mean"))
+    for marker, label in marks:
+        panels[-1].plot(
+            [],
+            [],
+            marker,
+            color=COLORS[0],
+            markersize=6,
+            label=label,
+            markerfacecolor=COLORS[0] if marker == "s" else "white",
+        )
+    panels[-1].plot([], [], "-", color=COLORS[0], linewidth=1.8, label="lowest to highest quantile")
+    figure.legend(frameon=False, fontsize=8, loc="outside upper right", ncols=3)
+    return figure
+
+
+def _summary(axes: Axes, y: int, summary: Json) -> None:
+    """One group of one variable; what is withheld is said."""
+    shown = {
+        float(p): value
+        for p, value in summary["quantiles"].items()
+        if isinstance(value, int | float)
+    }
+    if len(shown) > 1:
+        ends = [min(shown.values()), max(shown.values())]
+        axes.plot(ends, [y, y], color=COLORS[0], linewidth=1.8)
+    if 0.5 in shown:
+        axes.plot([shown[0.5]], [y], "s", color=COLORS[0], markersize=6)
+    if isinstance(summary["mean"], int | float):
+        axes.plot(
+            [summary["mean"]], [y], "o", color=COLORS[0], markersize=6, markerfacecolor="white"
+        )
+    elif isinstance(summary["mean"], Mapping):
+        style: dict[str, Any] = {"fontsize": 8.5, "color": GREY, "style": "italic", "va": "center"}
+        axes.annotate("withheld", (0.02, y), xycoords=("axes fraction", "data"), **style)
+
+
+def _model(result: Drawable) -> Figure:
+    """A forest of the terms: ratios on a logarithmic axis around 1, coefficients around 0."""
+    data = result.data
+    scale, terms = data["scale"], data["terms"]
+    names = (scale, "ratio_low", "ratio_high") if scale else ("estimate", "ci_low", "ci_high")
+    height = 2.1 + 0.36 * len(terms)
+    figure = Figure(figsize=(9, height))
+    figure.set_layout_engine("constrained", rect=(0, 0.3 / height, 1, 1 - 0.3 / height))
+    axes = figure.subplots()
+    for y, term in enumerate(terms):
+        _estimate(axes, y, [term[name] for name in names], term["p"])
+    if scale:
+        axes.set_xscale("log")
+        axes.set_xticks(_ratio_ticks(*axes.get_xlim()))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.minorticks_off()
+    axes.axvline(1.0 if scale else 0.0, color=GREY, linewidth=0.8)
+    axes.set_yticks(range(len(terms)), [_term_name(term) for term in terms])
+    axes.set_ylim(len(terms) - 0.4, -0.8)
+    kind = scale.replace("_", " ").capitalize() if scale else "Coefficient"
+    limits = f"{100 * data['conf_level']:g} % limits{', robust' if data['robust'] else ''}"
+    wrong = "" if data["converged"] else "\nNot converged: do not report these figures"
+    axes.set_xlabel(f"{kind}, {limits}{wrong}", loc="left")
+    axes.grid(axis="x", color=LIGHT, linewidth=0.6)
+    axes.set_axisbelow(True)
+    return figure
+
+
+def _ratio_ticks(low: float, high: float) -> list[float]:
+    """Round numbers between two limits, at most nine of them."""
+    for digits in ((1, 1.5, 2, 2.5, 3, 4, 5, 6, 8), (1, 2, 5), (1,)):
+        decades = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
+        ticks = [d * 10.0**k for k in decades for d in digits if low <= d * 10.0**k <= high]
+        if len(ticks) <= 9:
+            break
+    return ticks[:: -(-len(ticks) // 9)]
+
+
+def _term_name(term: Json) -> str:
+    """A term, and the level that it is compared with."""
+    return f"{term['term']} vs. {term['reference']}" if term["reference"] else str(term["term"])
+
+
+def _estimate(axes: Axes, y: int, numbers: Sequence[float | None], p: float | None) -> None:
+    """One line of the forest, its figures to the right."""
+    beside: dict[str, Any] = {
+        "xycoords": ("axes fraction", "data"),
+        "fontsize": 8.5,
+        "va": "center",
+        "annotation_clip": False,
+    }
+    middle, low, high = numbers
+    if middle is None or low is None or high is None or p is None:
+        axes.annotate("cannot be estimated", (1.02, y), color=GREY, **beside)
+        return
+    axes.plot([low, high], [y, y], color=COLORS[0], linewidth=1.8)
+    axes.plot([middle], [y], marker="s", color=COLORS[0], markersize=6)
+    told = f"{_three_digits(middle)} ({_three_digits(low)} to {_three_digits(high)})   p = {p:.2g}"
+    axes.annotate(told, (1.02, y), **beside)
+
+
 def _three_digits(value: float) -> str:
     """A rate as it is published: 13.0 and not 13."""
     return f"{value:#.3g}".rstrip(".") if 0 < value < 1000 else f"{value:g}"
@@ -335,6 +450,11 @@ def _title(result: Drawable) -> str:
     if data["shape"] == "curves":
         group = f", by {_inside(data['group']['label'])}" if data["group"] else ""
         return f"{data['time']['label']}{group}"
+    if data["shape"] == "model":
+        return f"{data['model'].capitalize()} model: {result.request['parameters'].get('event')}"
+    if data["shape"] == "summaries":
+        by = " and ".join(_inside(variable["label"]) for variable in data["by"])
+        return f"Summary{f' by {by}' if by else ''}"
     first, *others = (variable["label"] for variable in data["variables"])
     if data["shape"] == "rates":
         return "Fracture rate by " + " and ".join(_inside(label) for label in (first, *others))
@@ -361,4 +481,6 @@ DRAWINGS: Mapping[str, Callable[[Drawable], Figure]] = {
     "curves": _curves,
     "table": _table,
     "rates": _rates,
+    "summaries": _summaries,
+    "model": _model,
 }

@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
+from rich.markup import escape
 from rich.table import Table
 
 from federated.results import Result
@@ -18,7 +19,13 @@ __all__ = ["answer", "draw", "write"]
 def answer(result: Result) -> RenderableType:
     """Return tables of a result for `infra.output.console`; withheld cells say by which rule."""
     data: Mapping[str, Any] = result.data
-    shapes = {"table": _crosstab, "curves": _curves, "rates": _rates}
+    shapes = {
+        "table": _crosstab,
+        "curves": _curves,
+        "rates": _rates,
+        "summaries": _summaries,
+        "model": _model,
+    }
     return Group(*shapes[data["shape"]](data), _provenance(result))
 
 
@@ -48,7 +55,7 @@ def _cell(value: object) -> str:
         return _withheld(value["withheld"])
     if isinstance(value, float):
         return f"{value:g}"
-    return "–" if value is None else str(value)
+    return "–" if value is None else escape(str(value))  # sex[female] is no markup
 
 
 def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
@@ -128,6 +135,45 @@ def _rates(data: Mapping[str, Any]) -> Iterator[RenderableType]:
     ]
     columns = ("", *(name.replace("_", " ") for name in names))
     yield _table(f"Events per {data['per']:g} patient-years", columns, rows)
+
+
+def _summaries(data: Mapping[str, Any]) -> Iterator[RenderableType]:
+    """One table per variable, one line per group."""
+    for variable in data["variables"]:
+        found = [(group["by"], group["variables"][variable["name"]]) for group in data["groups"]]
+        rows = [
+            (
+                " · ".join(by.values()) or "everybody",
+                *(item[name] for name in ("n", "missing", "mean", "sd")),
+                *item["quantiles"].values(),
+            )
+            for by, item in found
+        ]
+        quantiles = (f"{100 * float(p):g} %" for p in found[0][1]["quantiles"])
+        yield _table(_with_unit(variable), ("", "n", "missing", "mean", "SD", *quantiles), rows)
+
+
+def _with_unit(variable: Mapping[str, Any]) -> str:
+    """A variable's label and unit."""
+    return f"{variable['label']} ({variable['unit']})" if variable["unit"] else variable["label"]
+
+
+def _model(data: Mapping[str, Any]) -> Iterator[RenderableType]:
+    """One line per term, then what is wrong with the fit."""
+    scale = data["scale"]
+    names = (scale, "ratio_low", "ratio_high") if scale else ("estimate", "ci_low", "ci_high")
+    rows = [
+        (term["term"], *(_three_digits(term[name]) for name in names), term["p"])
+        for term in data["terms"]
+    ]
+    limits = f"{100 * data['conf_level']:g} %"
+    columns = ("", names[0].replace("_", " "), f"{limits} low", f"{limits} high", "p")
+    yield _table(
+        f"{data['model']}: n {_cell(data['n'])}, events {_cell(data['events'])}", columns, rows
+    )
+    for issue in data["issues"]:
+        yield f"{issue['kind'].replace('_', ' ')}: {escape(', '.join(issue['terms']))}"
+    yield "Converged." if data["converged"] else "Not converged: do not report these figures."
 
 
 def _three_digits(value: object) -> object:

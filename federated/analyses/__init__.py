@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from federated.analyses import crosstab, describe, kaplan_meier, rate
+from federated.analyses import cox, crosstab, describe, kaplan_meier, rate
 from federated.analysis import Analysis
 
 
@@ -11,5 +11,11 @@ __all__ = ["ANALYSES"]
 
 ANALYSES: Mapping[str, Analysis[Any]] = {
     item.name: item
-    for item in (crosstab.ANALYSIS, describe.ANALYSIS, kaplan_meier.ANALYSIS, rate.ANALYSIS)
+    for item in (
+        cox.ANALYSIS,
+        crosstab.ANALYSIS,
+        describe.ANALYSIS,
+        kaplan_meier.ANALYSIS,
+        rate.ANALYSIS,
+    )
 }

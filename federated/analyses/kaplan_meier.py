@@ -36,21 +36,12 @@ from federated.analysis import (
     Done,
     ParameterError,
     Variable,
-    suggest,
 )
+from federated.parameters import GRIDS, confidence, grid_edges, one_variable, spelled_out
 from federated.statistics import Blocks, Broadcast, Counts, Frame, Shape, Shapes, tally_codes
 
 
 __all__ = ["ANALYSIS", "GRIDS", "KaplanMeier", "combine", "design", "estimate", "shapes", "site"]
-
-HORIZON = 100.0
-NARROWEST_STEP = 0.25  # three months; a finer grid lets single events stand alone in a bin
-
-# Edges in years. "early" has quarters where the infantile forms are decided, then years.
-GRIDS: Mapping[str, tuple[float, ...]] = {
-    "years": tuple(float(year) for year in range(1, 101)),
-    "early": (*(i / 4 for i in range(1, 9)), *(float(year) for year in range(3, 101))),
-}
 
 
 @dataclass(frozen=True)
@@ -79,21 +70,19 @@ def design(parameters: Mapping[str, object], view: AnalysisView) -> KaplanMeier:
     ParameterError lists every problem.
     """
     problems: list[str] = []
-    variables, parameters = view.variables, _spelled_out(parameters, view, problems)
-    time = _variable("time", parameters, variables, False, problems)
-    event = _variable("event", parameters, variables, True, problems)
-    entry = _variable("entry", parameters, variables, False, problems, optional=True)
-    group = _variable("group", parameters, variables, True, problems, optional=True)
+    variables, parameters = view.variables, spelled_out(parameters, view, problems)
+    time = one_variable("time", parameters, variables, False, problems)
+    event = one_variable("event", parameters, variables, True, problems)
+    entry = one_variable("entry", parameters, variables, False, problems, optional=True)
+    group = one_variable("group", parameters, variables, True, problems, optional=True)
     if event and event.levels != ("false", "true"):
         problems.append(f"event: {event.name} is not a yes-or-no variable")
-    grid = _grid(parameters.get("grid", "years"), problems)
-    confidence = parameters.get("confidence", 0.95)
-    if confidence not in (0.90, 0.95, 0.99):
-        problems.append("confidence: must be 0.90, 0.95 or 0.99")
+    grid = grid_edges("grid", parameters.get("grid", "years"), time, problems)
+    level = confidence("confidence", parameters, problems)
     if problems or time is None or event is None:
         raise ParameterError(problems)
     name = parameters.get("grid", "years")
-    return KaplanMeier(time, event, entry, group, grid, name, cast(float, confidence))
+    return KaplanMeier(time, event, entry, group, grid, name, level)
 
 
 def shapes(plan: KaplanMeier, broadcast: Broadcast) -> Shapes:
@@ -187,60 +176,6 @@ def _columns(
     if plan.group:
         group = cast(NDArray[np.int64], frame.columns[plan.group.name])
     return time, entry, event, group
-
-
-def _spelled_out(
-    parameters: Mapping[str, object], view: AnalysisView, problems: list[str]
-) -> Mapping[str, object]:
-    """Return `parameters` with the columns of a named outcome in its stead."""
-    name = parameters.get("outcome")
-    if name is None:
-        return parameters
-    twice = [key for key in ("time", "event", "entry") if parameters.get(key) is not None]
-    if twice:
-        problems.append(f"outcome: says already what {', '.join(twice)} would; give one of them")
-    if not isinstance(name, str) or name not in view.outcomes:
-        problems.append(f"outcome: unknown outcome {name}{suggest(name, view.outcomes)}")
-        return parameters
-    outcome = view.outcomes[name]
-    return {**parameters, "time": outcome.time, "event": outcome.event, "entry": outcome.entry}
-
-
-def _variable(
-    name: str,
-    parameters: Mapping[str, object],
-    variables: Mapping[str, Variable],
-    coded: bool,
-    problems: list[str],
-    *,
-    optional: bool = False,
-) -> Variable | None:
-    """Return the variable that parameter `name` gives; note what is wrong with it."""
-    value = parameters.get(name)
-    if value is None:
-        problems.extend([] if optional else [f"{name}: is missing"])
-        return None
-    if not isinstance(value, str) or value not in variables:
-        problems.append(f"{name}: unknown variable {value}{suggest(value, variables)}")
-        return None
-    if variables[value].coded is not coded:
-        problems.append(f"{name}: {value} must {'have levels' if coded else 'be a number'}")
-    return variables[value]
-
-
-def _grid(value: object, problems: list[str]) -> tuple[float, ...]:
-    """Return the bins' upper edges of a named grid or of {"step": s}, s a multiple of 0.25."""
-    if isinstance(value, str) and value in GRIDS:
-        return GRIDS[value]
-    step = value.get("step") if isinstance(value, Mapping) and set(value) == {"step"} else None
-    if type(step) in (int, float) and NARROWEST_STEP <= cast(float, step) <= HORIZON:
-        width = float(cast(float, step))
-        if (width / NARROWEST_STEP).is_integer():
-            count = int(np.ceil(HORIZON / width))
-            return tuple(width * k for k in range(1, count + 1))
-    names = ", ".join(GRIDS)
-    problems.append(f'grid: must be one of {names}, or {{"step": s}}, s a multiple of 0.25 years')
-    return ()
 
 
 def _canonical(plan: KaplanMeier) -> Mapping[str, object]:
