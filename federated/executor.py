@@ -111,7 +111,6 @@ class Executor:
         with self._lock, self._opened(release, str(request.get("view", ""))) as files:
             reply, arrays = self._converse(job, files)
         if reply.get("code"):
-            _log.error("tally failed: %s at %s", reply["code"], " < ".join(reply["where"]))
             raise ExecutorError(reply["code"], reply["where"])
         return _blocks(reply["kinds"], arrays)
 

@@ -173,8 +173,10 @@ class SiteParty:
         reference = secrets.token_hex(4)
         cause = error.__cause__ or error
         frames = traceback.extract_tb(cause.__traceback__)
-        where = " < ".join(f"{frame.name}:{frame.lineno}" for frame in reversed(frames))
-        _log.error("%s %s: %s at %s", reference, code, type(cause).__name__, where)
+        where = [f"{frame.name}:{frame.lineno}" for frame in reversed(frames)]
+        inside = getattr(cause, "where", ())  # what the executor says of its own failure
+        path = " < ".join((type(cause).__name__, *inside, *where))
+        _log.error("%s %s: %s", reference, code, path)
         return Failed(code, reference)
 
     def _answer_once(self, message: Message) -> Reply:

@@ -20,6 +20,7 @@ from infra.commands import (
     quality,
     query,
     site,
+    site_joining,  # noqa: F401 - adds its commands to `site`
     site_ledger,  # noqa: F401 - adds its commands to `site`
     site_mapping,  # noqa: F401 - likewise
     site_release,  # noqa: F401 - likewise

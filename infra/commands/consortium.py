@@ -56,6 +56,44 @@ def enroll(folder: Folder, sites: Sites, as_json: AsJson = False) -> None:
 
 
 @app.command()
+def admit(
+    folder: Folder,
+    requests: Annotated[
+        list[Path], typer.Argument(metavar="REQUEST...", help="Files of `marmor site request`.")
+    ],
+    replace: Annotated[
+        bool, typer.Option(help="A site has made new keys: take the old ones off the roster.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Put sites that are elsewhere on the roster; then send everybody what `roster` writes.
+
+    Compare each fingerprint with the one that the site's people read over the telephone.
+    """
+    import infra.consortium
+
+    found = [
+        infra.consortium.admit(folder, path.read_bytes(), replace=replace) for path in requests
+    ]
+    emit(dict(found), as_json=as_json, text=table("Admitted", ("site", "fingerprint"), found))
+
+
+@app.command()
+def roster(
+    folder: Folder,
+    to: Annotated[Path, typer.Option(help="The file to write; replaces an older one.")],
+    as_json: AsJson = False,
+) -> None:
+    """Write the signed roster file that every site pins with `marmor site join`."""
+    import infra.consortium
+
+    content, mark = infra.consortium.signed_roster(folder)
+    to.write_bytes(content)
+    text = f"Wrote {to}, fingerprint {mark}. Send it to every site."
+    emit({"file": to, "fingerprint": mark}, as_json=as_json, text=text)
+
+
+@app.command()
 def remove(
     folder: Folder,
     site: Annotated[str, typer.Argument(help="The site's id, as it stands on the roster.")],

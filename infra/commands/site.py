@@ -124,7 +124,10 @@ def status(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show each site's release, what waits for review and how many files are in the inbox."""
+    """Show each site's release, what waits for review, files in the inbox, and its node.
+
+    Of a node that runs, the walls around its executor: network, files, limits, user.
+    """
     home = Path(os.environ.get("MARMOR_HOME", "."))
     if name:
         rows = [_state(find_site(name))]
@@ -136,7 +139,7 @@ def status(
             f"no site {place}; set MARMOR_HOME to the folder that holds the sites' folders, "
             "or create one with `marmor site init`"
         )
-    columns = ("site", "release", "waits for review", "files in inbox", "problem")
+    columns = ("site", "release", "waits for review", "files in inbox", "node's walls", "problem")
     text = table("Sites", columns, [tuple(_cell(value) for value in row.values()) for row in rows])
     emit(rows, as_json=as_json, text=text)
 
@@ -146,8 +149,8 @@ def _state_of(folder: Path) -> dict[str, object]:
     try:
         site = load_site(folder)
     except SetupError as error:
-        unknown: dict[str, object] = {"release": None, "waiting": [], "inbox_files": None}
-        return {"site": folder.name, **unknown, "problem": str(error)}
+        empty: dict[str, object] = {"inbox_files": None, "walls": None, "problem": str(error)}
+        return {"site": folder.name, "release": None, "waiting": [], **empty}
     first = ids_beside(folder).get(site.id, site.folder)
     same = f"has the id of {first.name}; change one of the two in site.toml"
     return _state(site) | {"problem": same if first.resolve() != site.folder else ""}
@@ -156,13 +159,16 @@ def _state_of(folder: Path) -> dict[str, object]:
 def _state(site: Site) -> dict[str, object]:
     """Return what `status` tells about one site."""
     from expectations.review import waiting
+    from infra.consortium import node_walls
 
+    walls = node_walls(site)
     files = [path for path in site.inbox.rglob("*") if path.is_file()]
     return {
         "site": site.id,
         "release": current_release(site),
         "waiting": list(waiting(site)),
         "inbox_files": len(files),
+        "walls": None if walls is None else list(walls),
         "problem": "",
     }
 

@@ -1,8 +1,8 @@
 """Who takes part: the consortium's folder, the sites' keys, the roster, the analysts' tokens.
 
 In a real consortium each site makes its keys at home and sends only the public halves; the
-operator collects them in the roster, and every site compares fingerprints before it pins the copy.
-`enroll` does all of that for site folders that stand on one machine.
+operator collects them in the roster, and every site compares fingerprints before it pins the copy
+(`joining`). `enroll` does all of that for site folders that stand on one machine.
 """
 
 import json
@@ -35,7 +35,17 @@ from transforms.errors import ConsortiumError, SetupError
 from transforms.site import Site, load_site
 
 
-__all__ = ["add_analyst", "enroll", "init", "read_token", "remove", "remove_analyst"]
+__all__ = [
+    "add_analyst",
+    "enroll",
+    "identity_key",
+    "init",
+    "node_key",
+    "pin",
+    "read_token",
+    "remove",
+    "remove_analyst",
+]
 
 CONSORTIUM_TOML = """\
 # Where the gateway listens. Sites and analysts connect to this address over TLS.
@@ -48,6 +58,8 @@ FEDERATION_TOML = """\
 gateway = "{gateway}"
 roster = "{roster}"   # digest of roster.toml: compare its fingerprints with the other sites
 allowed_apps = ["{app}"]   # SHA-256 of the Flower app; it holds no code
+operator = "{operator}"   # who may sign the next roster file; empty: nobody has signed one
+issued = "{issued}"   # an older roster file is not taken
 """
 
 
@@ -121,12 +133,12 @@ def enroll(folder: Path, sites: Sequence[Path]) -> Roster:
     members = [load_site(path) for path in sites]
     known = dict(load_roster(consortium.roster).sites)
     for site in members:
-        known[site.id] = _identity(site)
-        write_public(consortium.nodes / f"{site.id}.pub", _node_key(site))
+        known[site.id] = identity_key(site).public_key().public_bytes_raw()
+        write_public(consortium.nodes / f"{site.id}.pub", node_key(site))
     roster = Roster(dict(sorted(known.items())))
     write_roster(consortium.roster, roster)
     for site in members:
-        _pin(consortium, site, roster)
+        pin(site, roster, ca=consortium.ca.read_bytes(), gateway=consortium.address)
     return roster
 
 
@@ -148,15 +160,15 @@ def remove(folder: Path, name: str) -> Roster:
     return roster
 
 
-def _identity(site: Site) -> bytes:
-    """Return the raw public identity key of `site`, made now when there is none."""
+def identity_key(site: Site) -> Ed25519PrivateKey:
+    """Return the private identity key of `site`, made now when there is none."""
     path = site.keys / "identity.pem"
     if not path.exists():
         write_secret(path, private_pem(Ed25519PrivateKey.generate()))
-    return read_identity_key(path).public_key().public_bytes_raw()
+    return read_identity_key(path)
 
 
-def _node_key(site: Site) -> bytes:
+def node_key(site: Site) -> bytes:
     """Return the public node key of `site` in OpenSSH's format, made now when there is none."""
     path = site.keys / "node.key"
     if not path.exists():
@@ -166,11 +178,13 @@ def _node_key(site: Site) -> bytes:
     return key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
 
 
-def _pin(consortium: Consortium, site: Site, roster: Roster) -> None:
-    """Copy to `site` what it trusts from now on: roster, CA, gateway address, allowed app."""
+def pin(
+    site: Site, roster: Roster, *, ca: bytes, gateway: str, operator: str = "", issued: str = ""
+) -> None:
+    """Write what `site` trusts from now on: roster, CA, gateway address, allowed app."""
     write_roster(site.keys / "roster.toml", roster)
-    write_public(site.keys / "ca.pem", consortium.ca.read_bytes())
+    write_public(site.keys / "ca.pem", ca)
     text = FEDERATION_TOML.format(
-        gateway=consortium.address, roster=roster.digest, app=fab.digest()
+        gateway=gateway, roster=roster.digest, app=fab.digest(), operator=operator, issued=issued
     )
     write_public(site.keys / "federation.toml", text.encode())

@@ -1,5 +1,6 @@
 """The processes of a consortium: one gateway at the operator, one node at each site."""
 
+import json
 import socket
 import ssl
 import time
@@ -20,7 +21,7 @@ from transforms.errors import ConsortiumError, SetupError
 from transforms.site import Site, load_site
 
 
-__all__ = ["Status", "start", "start_node", "status", "stop", "stop_node"]
+__all__ = ["Status", "node_walls", "start", "start_node", "status", "stop", "stop_node"]
 
 PATIENCE = 30.0
 """Seconds until a gateway that was started must answer."""
@@ -103,6 +104,21 @@ def start_node(folder: Path, *, tied: bool = False) -> int:
 def stop_node(folder: Path) -> bool:
     """Stop the node of the site in `folder` and its executor; return whether it was running."""
     return end_processes(_node_record(load_site(folder)))[0]
+
+
+def node_walls(site: Site) -> tuple[str, ...] | None:
+    """Return which walls stand around the executor of `site`; None while its node does not run.
+
+    network: it reaches none; files: it opens no file of the site; limits: memory, time, files;
+    user: it runs as another user than the node.
+    """
+    if running(_node_record(site)) is None:
+        return None
+    try:
+        walls = json.loads((site.work / "executor.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return ()
+    return tuple(name for name, stands in walls.items() if stands)
 
 
 def _command(module: str, option: str, folder: Path) -> list[str]:
