@@ -37,7 +37,7 @@ from federated.analysis import (
     Term,
     Variable,
 )
-from federated.guards import model_problems
+from federated.guards import model_problems, quantile_passes
 from federated.policy import Policy
 from federated.statistics import CONTRIBUTING, Blocks
 from transforms.errors import RefusedError, raise_all
@@ -208,18 +208,20 @@ def _release_summaries(summaries: Summaries, policy: Policy) -> Published:
 def _summary(summaries: Summaries, group: int, variable: int, policy: Policy) -> Json:
     """One variable in one group; a quantile needs enough patients on either side of it."""
     rows, values = int(summaries.rows[group]), int(summaries.counts[group, variable])
-    enough = values >= policy.min_denominator
+    enough = values >= policy.least(policy.min_denominator)
 
     def told(number: float, passes: bool) -> object:
         if not passes:
             return Withheld("small_denominator").to_json()
         return None if np.isnan(number) else _digits(number, policy)
 
-    quantiles = {}
-    for index, p in enumerate(summaries.probabilities):
-        tail = int(np.floor(values * min(p, 1 - p) + 1e-9))
-        number = float(summaries.quantiles[group, variable, index])
-        quantiles[f"{p:g}"] = told(number, tail >= policy.min_denominator)
+    p = np.asarray(summaries.probabilities)
+    passes = quantile_passes(np.full(p.shape, values), np.minimum(p, 1 - p), policy)
+    numbers = summaries.quantiles[group, variable]
+    quantiles = {
+        f"{q:g}": told(float(number), bool(enough and passed))
+        for q, number, passed in zip(p, numbers, passes, strict=True)
+    }
     return {
         "n": _write(_count(values, values, policy)),
         "missing": _write(_count(rows - values, rows, policy)),

@@ -220,9 +220,9 @@ def _judged(total: Blocks, plan: Describe) -> Ask:
     search = _start(plan, counts)
     first = cast(NDArray[np.int64], total["below"].values)
     search = _narrowed(search, np.broadcast_to(first[:, :, None, None, :], _deep(plan)))
-    tails = np.minimum(np.asarray(plan.probabilities), 1 - np.asarray(plan.probabilities))
-    beyond = np.floor(counts[..., None] * tails + 1e-9).astype(np.int64)
-    nobody = np.zeros_like(counts)
+    p = np.asarray(plan.probabilities)
+    each = np.repeat(counts[..., None], p.size, axis=-1)
+    tails = np.broadcast_to(np.minimum(p, 1 - p), each.shape)
     known = _Known(
         rows=cast(NDArray[np.int64], total["rows"].values),
         counts=counts,
@@ -235,8 +235,8 @@ def _judged(total: Blocks, plan: Describe) -> Ask:
     return Ask(
         broadcast={"centre": _centre(plan), "cuts": _cuts(plan, search)},
         screen={
-            "moments": Screen(nobody, counts),
-            "quantiles": Screen(np.zeros_like(beyond), beyond),
+            "moments": Screen(np.zeros_like(counts), counts),
+            "quantiles": Screen(np.zeros_like(each), each, tails),
         },
         carry=known,
     )
