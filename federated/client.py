@@ -84,6 +84,11 @@ class Client:
         found: Mapping[str, Any] = self._call("GET", "/status").json()
         return found
 
+    def round_trip(self) -> int:
+        """Send every site an empty message and return how many answered; for an operator."""
+        answered: int = self._call("GET", "/round-trip").json()["answered"]
+        return answered
+
     def catalogue(self) -> Mapping[str, Any]:
         """Return analyses, views and variables that may be asked."""
         found: Mapping[str, Any] = self._call("GET", "/catalogue").json()

@@ -29,7 +29,16 @@ from federated.flower.rest import Services, rest_app
 from federated.flower.shelf import Shelf
 from federated.flower.superlink import Door, flower_app, node_routes
 from federated.flower.tokens import TokenFile
-from federated.messages import Absent, Message, MessageError, Reply, decode, encode
+from federated.messages import (
+    Absent,
+    Hello,
+    Message,
+    MessageError,
+    Present,
+    Reply,
+    decode,
+    encode,
+)
 from federated.preflight import Report, preflight
 from federated.request import Request
 from federated.results import Result
@@ -40,6 +49,9 @@ __all__ = ["ask_by", "build", "main", "serve"]
 
 RECHECK = 1.0
 """Seconds until a running gateway has noticed that somebody was taken in or out."""
+
+PATIENCE = 10.0
+"""Seconds that an empty message may take to every site and back."""
 
 _log = logging.getLogger("marmor.gateway")
 
@@ -97,6 +109,10 @@ def build(consortium: Consortium) -> Door:
         now = members()
         return preflight(request, roster=now.roster, policy=now.policy, ask=ask)
 
+    def greet() -> int:
+        replies = ask(dict.fromkeys(members().roster.sites, Hello()), PATIENCE)
+        return sum(isinstance(reply, Present) for reply in replies.values())
+
     members()
     _every(RECHECK, members)
     marmor = rest_app(
@@ -109,6 +125,7 @@ def build(consortium: Consortium) -> Door:
             preflight=would_answer,
             catalogue=catalogue,
             facts=lambda: _facts(members()),
+            greet=greet,
         )
     )
     marmor.state.linkstate_factory = flower.state.linkstate_factory

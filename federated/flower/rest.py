@@ -5,6 +5,7 @@
     GET  /queries            the analyst's own results
     GET  /queries/{digest}   one of them
     GET  /status             how many sites are connected; operators see which
+    GET  /round-trip         how many sites answer an empty message; for an operator
     GET  /catalogue          analyses, views and variables that may be asked
     GET  /health             is the gateway up (needs no token)
 
@@ -61,7 +62,8 @@ class Services:
     """What the routes need of the rest of the gateway.
 
     `answer` runs one query and `preflight` asks who would answer it; both may block. `online` names
-    the connected sites; `sites` are all; `facts` is what everybody must agree on.
+    the connected sites; `sites` are all; `facts` is what everybody must agree on; `greet` sends
+    every site a message without a question and counts who answers.
     """
 
     tokens: Tokens | TokenFile
@@ -72,6 +74,7 @@ class Services:
     preflight: Callable[[Query], Report]
     catalogue: Callable[[], Mapping[str, object]]
     facts: Callable[[], Mapping[str, object]]
+    greet: Callable[[], int]
 
 
 def rest_app(services: Services) -> FastAPI:
@@ -160,6 +163,13 @@ def _information(app: FastAPI, services: Services, who: Any) -> None:
                 site: "online" if site in online else "offline" for site in sites
             }
         return answer
+
+    @app.get(f"{PREFIX}/round-trip")
+    def round_trip(person: Annotated[Person, who]) -> dict[str, int]:
+        """Reach every site and back with an empty message: the least that any query takes."""
+        if "operator" not in person.roles:
+            raise HTTPException(403, "only an operator may try the connections")
+        return {"answered": services.greet()}
 
     @app.get(f"{PREFIX}/catalogue")
     def catalogue(person: Annotated[Person, who]) -> Mapping[str, object]:

@@ -42,6 +42,7 @@ def app(folder: Path, answer: Callable[[Request], Result]) -> FastAPI:
             ),
             catalogue=lambda: {"views": {}},
             facts=dict,
+            greet=lambda: 1,
         )
     )
 
@@ -101,6 +102,12 @@ async def test_an_operator_sees_sites_and_asks_nothing(tmp_path: Path) -> None:
     status = (await call(tmp_path, "GET", "/status", "olga")).json()
     assert status["site_status"] == {"lyon": "offline", "ulm": "online"}
     assert "site_status" not in (await call(tmp_path, "GET", "/status")).json()
+
+
+async def test_an_operator_tries_the_connections(tmp_path: Path) -> None:
+    answer = await call(tmp_path, "GET", "/round-trip", "olga")
+    assert answer.json() == {"answered": 1}
+    assert (await call(tmp_path, "GET", "/round-trip")).status_code == 403
 
 
 async def test_who_would_answer_is_counted_for_an_analyst_and_named_for_an_operator(
