@@ -92,13 +92,13 @@ def test_every_level_is_a_group_whoever_has_it(views: Path) -> None:
 
 
 def test_the_gate_needs_ten_on_either_side_of_a_quantile(views: Path) -> None:
-    sites = {name: table(list(np.arange(7.0) + k)) for k, name in enumerate(("a", "b", "c"))}
-    found = only(ask(sites, views, gate="on"))  # 21 values: a median, and no quartiles
-    assert found["n"] == 21
-    assert found["mean"] == 4.0
+    sites = {name: table(list(np.arange(9.0) + k)) for k, name in enumerate(("a", "b", "c"))}
+    found = only(ask(sites, views, gate="on"))  # 27 values: a median (25), no quartiles (43)
+    assert found["n"] == 27
+    assert found["mean"] == 5.0
     assert found["quantiles"] == {
         "0.25": {"withheld": "small_denominator"},
-        "0.5": 4.0,
+        "0.5": 5.0,
         "0.75": {"withheld": "small_denominator"},
     }
 
