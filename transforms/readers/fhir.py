@@ -87,6 +87,7 @@ class _Reading:
     lost: Lost = field(default_factory=Counter)
     others: set[str] = field(default_factory=set)
     versions: Versions = field(default_factory=Versions)
+    contradicted: Counter[str] = field(default_factory=Counter)
 
 
 def read(source: SourceLike, inbox: Path, connection: duckdb.DuckDBPyConnection) -> SourceTable:
@@ -103,11 +104,11 @@ def read(source: SourceLike, inbox: Path, connection: duckdb.DuckDBPyConnection)
         for piece in _read_file(path, path.relative_to(inbox).as_posix(), reading)
     ]
     begin("")
-    if reading.versions.contradictions:
+    for name, count in reading.contradicted.items():
         raise SourceError(
-            f"source {source.source}: {reading.versions.contradictions} resources stand in its "
-            "files twice with different content and without a date that says which is newer; "
-            "keep one export in the inbox"
+            f"{name}: {count} of its resources stand in it, or in another file of source "
+            f"{source.source}, a second time with different content and without a date that says "
+            "which is newer; keep one export in the inbox"
         )
     parts = [_resolve(piece, reading) for piece in pieces]
     reading.lost["entries without a resource"] += reading.files.bare_entries
@@ -152,12 +153,14 @@ def _read_file(path: Path, name: str, reading: _Reading) -> Iterator[Part]:
     """Yield the rows of one file, so many at a time; persons are keys still."""
     names = (*reading.block.names, *HIDDEN)
     rows: list[tuple[int, dict[str, str | None]]] = []
-    made = False
+    made, before = False, reading.versions.contradictions
     for place, url, resource in reading.files.resources(path, name):
         rows += [(place, row) for row in _rows(url, resource, name, reading)]
         if len(rows) >= ROWS_AT_ONCE:
             yield _piece(name, reading.name, names, rows)
             rows, made = [], True
+    if contradicted := reading.versions.contradictions - before:
+        reading.contradicted[name] = contradicted
     if rows or not made:
         yield _piece(name, reading.name, names, rows)
 

@@ -1,5 +1,6 @@
 """A whole inbox is read whatever lies in it: bad files are left out by name, the rest is there."""
 
+import json
 import os
 import resource
 import signal
@@ -79,6 +80,20 @@ def test_bad_files_are_refused_by_name_and_the_good_one_is_read(inbox, taken) ->
         assert SECRET not in refusal.message
         assert "root:" not in refusal.message
         assert "stopped" not in refusal.message, "refused by the reader, not by a limit"
+
+
+def test_two_files_that_contradict_each_other_leave_the_rest(inbox, taken) -> None:
+    """Nobody can know which of two versions holds: the second is left out, and it is said."""
+    for name, day in (("a.json", "1987-01-02"), ("b.json", "1987-02-01")):
+        patient = {"resourceType": "Patient", "id": "p1", "birthDate": day}
+        (inbox / name).write_text(json.dumps(patient))
+    read, connection = taken(source("people", "*.json", "fhir", "patients"))
+    assert rows(connection) == [("1", "2,5"), ("2", "3,5")]
+    births = connection.execute("select birth_date from source.people").fetchall()
+    assert births == [("1987-01-02",)]
+    (refusal,) = read.refused
+    assert refusal.file == "b.json"
+    assert "with different content and without a date" in refusal.message
 
 
 def test_one_bad_file_of_a_source_leaves_its_others(inbox, taken) -> None:

@@ -345,5 +345,5 @@ def test_hidden_sheets_are_noted(excel):
 
 @pytest.mark.parametrize("sheets", [[("A", [])], [("A", []), ("B", [[" "], [None]])]])
 def test_a_look_at_a_workbook_that_holds_nothing_says_so(reading, sheets):
-    with pytest.raises(SourceError, match="a.xlsx: no sheet of it holds anything; export"):
+    with pytest.raises(SourceError, match=r"a\.xlsx: no sheet of it holds anything; export"):
         reading({"a.xlsx": workbook(*sheets)}, format="peek")

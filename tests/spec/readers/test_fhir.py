@@ -708,7 +708,7 @@ def test_the_same_resource_in_two_files_is_one(block):
 
 
 def test_contradicting_versions_are_refused(block):
-    with pytest.raises(SourceError, match="1 resources stand in its files twice with different"):
+    with pytest.raises(SourceError, match="1 of its resources stand in it, or in another file"):
         block("conditions", resource("Condition"), resource("Condition", recordedDate="2020"))
 
 
