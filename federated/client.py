@@ -135,6 +135,10 @@ def _trust(ca: Path | str | None) -> ssl.SSLContext | bool:
 
 def _unreachable(url: str, error: Exception) -> str:
     """Say why nobody answers at `url`."""
+    if "certificate has expired" in str(error):
+        return f"{url}: its certificate has expired; its operator can renew it"
+    if "certificate is not yet valid" in str(error):
+        return f"{url}: its certificate is not valid yet; is this machine's clock right?"
     if "CERTIFICATE" in str(error).upper():
         return f"{url}: its certificate is not of this consortium; check the address and ca.pem"
     return f"{url}: the gateway does not answer; start it with `marmor consortium start`"

@@ -117,6 +117,13 @@ class Node:
         return self._apps[run_id]
 
 
+def _tell_of_planted(home: Path) -> None:
+    """Say when somebody has put files where Flower would unpack apps; we never look into them."""
+    apps = home / "apps"
+    if any(path.is_file() for path in apps.rglob("*")):
+        _log.warning("files were planted in %s; nothing there is executed; remove them", apps)
+
+
 def serve_site(site: Site, listen: Path | None = None) -> None:
     """Be the node of `site` until told to stop; with `listen`, its party behind that socket.
 
@@ -160,7 +167,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--lifeline", action="store_true", help="end when standard input closes")
     parser.add_argument("--listen", type=Path, help="serve a stock SuperNode at this socket")
     options = parser.parse_args(arguments)
-    process.prepare(options.site / "work" / "flower", lifeline=options.lifeline)
+    home = options.site / "work" / "flower"
+    process.prepare(home, lifeline=options.lifeline)
+    _tell_of_planted(home)
     try:
         serve_site(load_site(options.site), options.listen)
     except UserError as error:

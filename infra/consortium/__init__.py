@@ -19,6 +19,7 @@ from infra.consortium.enrollment import (
     read_token,
     remove,
     remove_analyst,
+    renew,
 )
 from infra.consortium.joining import admit, join, request, review, signed_roster
 from infra.consortium.service import (
@@ -43,6 +44,7 @@ __all__ = [
     "read_token",
     "remove",
     "remove_analyst",
+    "renew",
     "request",
     "review",
     "signed_roster",

@@ -12,13 +12,15 @@ from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
+    load_pem_private_key,
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from infra.consortium.files import write_public, write_secret
+from transforms.errors import ConsortiumError
 
 
-__all__ = ["CA_DAYS", "SERVER_DAYS", "make_certificates", "private_pem"]
+__all__ = ["CA_DAYS", "SERVER_DAYS", "make_certificates", "private_pem", "renew_certificate"]
 
 CA_DAYS = 3650
 SERVER_DAYS = 398  # the longest that common TLS clients accept (CA/Browser Forum, 2020)
@@ -36,6 +38,22 @@ def make_certificates(folder: Path, host: str) -> None:
     write_secret(folder / "gateway.key", private_pem(key))
     write_public(folder / "ca.pem", ca.public_bytes(Encoding.PEM))
     write_public(folder / "gateway.pem", certificate.public_bytes(Encoding.PEM))
+
+
+def renew_certificate(folder: Path, host: str) -> datetime.datetime:
+    """Replace `gateway.pem` and `gateway.key` in `folder`; return until when the new one is valid.
+
+    The CA stays, so no site and no analyst needs to do anything.
+    """
+    ca_key = load_pem_private_key((folder / "ca.key").read_bytes(), None)
+    if not isinstance(ca_key, ec.EllipticCurvePrivateKey):
+        raise ConsortiumError(f"{folder / 'ca.key'}: a key of another type")
+    ca = x509.load_pem_x509_certificate((folder / "ca.pem").read_bytes())
+    key = ec.generate_private_key(ec.SECP256R1())
+    certificate = _server(key, ca, ca_key, host)
+    write_secret(folder / "gateway.key", private_pem(key))
+    write_public(folder / "gateway.pem", certificate.public_bytes(Encoding.PEM))
+    return certificate.not_valid_after_utc
 
 
 def private_pem(key: ec.EllipticCurvePrivateKey | Ed25519PrivateKey) -> bytes:

@@ -5,6 +5,7 @@ operator collects them in the roster, and every site compares fingerprints befor
 (`joining`). `enroll` does all of that for site folders that stand on one machine.
 """
 
+import datetime
 import json
 import secrets
 from collections.abc import Sequence
@@ -29,7 +30,7 @@ from federated.flower.layout import (
 )
 from federated.flower.tokens import NAME, ROLES, fingerprint
 from federated.roster import Roster, load_roster, write_roster
-from infra.consortium.certificates import make_certificates, private_pem
+from infra.consortium.certificates import make_certificates, private_pem, renew_certificate
 from infra.consortium.files import write_public, write_secret
 from transforms.errors import ConsortiumError, SetupError
 from transforms.site import Site, load_site
@@ -45,6 +46,7 @@ __all__ = [
     "read_token",
     "remove",
     "remove_analyst",
+    "renew",
 ]
 
 CONSORTIUM_TOML = """\
@@ -80,6 +82,15 @@ def init(folder: Path, *, host: str = "127.0.0.1", port: int = 8443) -> Consorti
     add_analyst(folder, "analyst")
     add_analyst(folder, "operator", roles=("operator",))
     return load_consortium(folder)
+
+
+def renew(folder: Path) -> datetime.datetime:
+    """Give the gateway a new certificate under the same CA; return until when it is valid.
+
+    A gateway that runs takes it at its next start. Raises ConsortiumError for no consortium.
+    """
+    consortium = load_consortium(folder)
+    return renew_certificate(consortium.certificates, consortium.host)
 
 
 def add_analyst(folder: Path, name: str, roles: Sequence[str] = ("analyst",)) -> Path:
