@@ -20,7 +20,10 @@ __all__ = ["LEXICON", "Lexicon", "Word", "normal", "value_key", "words_for"]
 
 BRACKETED = re.compile(r"[(\[][^)\]]*[)\]]")
 # A column of this many words or fewer is looked up by the whole name alone: "ca", "p", "data".
-LETTERS = str.maketrans({"ß": "ss", "æ": "ae", "ø": "o", "œ": "oe", "ı": "i", "°": " "})
+LETTERS = str.maketrans({"ß": "ss", "æ": "ae", "ø": "o", "œ": "oe", "ı": "i", "°": " ",
+                         "µ": "u", "μ": "u"})  # fmt: skip  # µg is not g
+# Code lists whose words stand in a section of names of columns.
+AS_COLUMNS = {"analyte": "analytes", "phenotype": "findings", "bmd_region": "regions"}
 # What stands for itself in a value: a sign may be the whole word.
 SIGNS = ("-", "+", "?", "--", ".")
 
@@ -132,13 +135,59 @@ class Lexicon:
         """Plain word → why it may mean something else."""
         return {value_key(word): text for word, text in self.data["doubts"].items()}
 
+    @cached_property
+    def same(self) -> dict[str, str]:
+        """Plain word → the one that stands for it inside a name or a value."""
+        return {_plain(word): one for one, words in self.data["same"].items() for word in words}
+
+    @cached_property
+    def small(self) -> frozenset[str]:
+        """Plain words that say nothing about what is meant."""
+        return frozenset(map(_plain, self.data["small"]["words"]))
+
+    def parts(self, text: str, *, small: bool = False) -> frozenset[str]:
+        """Return the words of a text, whatever their order and language; `small` ones too if asked.
+
+        >>> sorted(LEXICON.parts("Fecha de la 1ª visita")), sorted(LEXICON.parts("OAR (TCIRG1)"))
+        (['date', 'first', 'visita'], ['aro', 'tcirg1'])
+        """
+        words = _plain(text).split()
+        telling = [word for word in words if small or word not in self.small] or words
+        return frozenset(self.same.get(word, word) for word in telling)
+
+    @cached_property
+    def columns_by_parts(self) -> dict[frozenset[str], list[Word]]:
+        """What a column may be whose name has these words, for names of more than one word."""
+        found: dict[frozenset[str], list[Word]] = {}
+        for word in self._words():
+            parts = self.parts(normal(word.word))
+            if len(parts) > 1:
+                found.setdefault(parts, []).append(word)
+        return found
+
     def codes(self, codelist: str) -> dict[str, str]:
-        """Return plain word → code for a code list; empty when the lexicon has none for it."""
-        return {
-            value_key(word): code
-            for code, words in self.data["codes"].get(codelist, {}).items()
-            for word in words
-        }
+        """Return plain word → code for a code list; empty when the lexicon has none for it.
+
+        Analytes, findings and regions are called in a cell what they are called above a column.
+        """
+        listed = dict(self.data["codes"].get(codelist, {}))
+        for code, languages in self.data.get(AS_COLUMNS.get(codelist, ""), {}).items():
+            listed[code] = [
+                *listed.get(code, ()),
+                *(w for words in languages.values() for w in words),
+            ]
+        return {value_key(word): code for code, words in listed.items() for word in words}
+
+    def codes_by_parts(self, codelist: str) -> frozenset[frozenset[str]]:
+        """Return the parts of every word that the lexicon has for a code list."""
+        if codelist not in self._by_parts:
+            self._by_parts[codelist] = frozenset(map(self.parts, self.codes(codelist)))
+        return self._by_parts[codelist]
+
+    @cached_property
+    def _by_parts(self) -> dict[str, frozenset[frozenset[str]]]:
+        """What `codes_by_parts` found already: it is asked once for every column."""
+        return {}
 
     def sexes(self, country: str) -> dict[str, str]:
         """Return plain word → code of sex in a country; empty for one that is not listed."""

@@ -123,21 +123,25 @@ def synthesize(
     seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 1,
     unmapped: Annotated[
         bool,
-        typer.Option("--unmapped", help="One centre with a home-made workbook and no mapping."),
+        typer.Option("--unmapped", help="Four centres with home-made files and no mapping."),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Make synthetic centres: raw files in five national formats, mappings, and the truth."""
+    from infra.demo.homemade import synthesize_unmapped
     from infra.demo.synthesize import synthesize as make
-    from infra.demo.unmapped import synthesize_unmapped
     from transforms.errors import SetupError
 
     if out.exists() and (out.is_file() or any(out.iterdir())):
         raise SetupError(f"{out}: is not an empty folder; give a new one")
     if unmapped:
-        folder = synthesize_unmapped(patients, seed, out)
-        text = f"Made {folder} without a mapping. Next: `marmor site scan {folder}`."
-        emit({"folder": out, "sites": [folder.name]}, as_json=as_json, text=text)
+        folders = synthesize_unmapped(patients, seed, out)
+        made = [folder.name for folder in folders]
+        text = (
+            f"Made {', '.join(made)} in {out}, without a mapping; what is true of them is in "
+            f"{out / 'truth'}.\nNext: `marmor site scan {quote(str(folders[0]))}`."
+        )
+        emit({"folder": out, "sites": made}, as_json=as_json, text=text)
         return
     consortium = make(sites=sites, patients=patients, seed=seed, out=out)
     names = list(consortium.sites)

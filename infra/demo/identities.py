@@ -90,12 +90,19 @@ def _cpr(index: int, birth: str, sex: str) -> str:
     return f"{birth[8:10]}{birth[5:7]}{birth[2:4]}-{serial:04d}"
 
 
+def _dni(index: int, birth: str, sex: str) -> str:
+    """Return a Spanish DNI of a number that is not given out, with its letter."""
+    number = 99990000 + index % 10000
+    return f"{number}{'TRWAGMYFPDXBNJZSQVHLCKE'[number % 23]}"
+
+
 NATIONAL: Mapping[str, Callable[[int, str, str], str]] = {
     "fr": _nir,
     "de": _kvnr,
     "nl": _bsn,
     "it": _codice_fiscale,
     "da": _cpr,
+    "es": _dni,
 }
 
 

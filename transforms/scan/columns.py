@@ -39,9 +39,10 @@ AGE_WORDS: Mapping[str, str] = {
 }  # fmt: skip
 
 UNITS = frozenset(
-    {*SPELLINGS, *YEARS, "g/cm2", "cm", "m", "kg", "mm"}
+    {*SPELLINGS, *YEARS, "g/cm2", "cm", "m", "kg", "mm", "min", "ml"}
     | {unit for analyte in DICTIONARY.analytes.values() for unit in analyte_factors(analyte)}
 )
+PLAIN_UNITS = ("cm", "kg", "mm", "min", "ml")  # units, whatever stands before them
 SIGN = "^[+-]?"
 FORMS: Mapping[str, str] = {
     "whole": SIGN + "[0-9]{1,15}$",
@@ -95,7 +96,8 @@ def unit_in(name: str) -> str:
     last = bracketed.group(1) if bracketed else name.rpartition(" ")[2]
     if normal(last) in AGE_WORDS:
         return AGE_WORDS[normal(last)]
-    return last.strip() if unit_key(last) in UNITS and (bracketed or "/" in last) else ""
+    told = bracketed or "/" in last or last.lower() in PLAIN_UNITS
+    return last.strip() if unit_key(last) in UNITS and told else ""
 
 
 def _text(name: str) -> str:

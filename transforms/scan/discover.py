@@ -307,9 +307,12 @@ def _table(
     say: Say,
 ) -> TableScan:
     """Count the columns of a table that was read, and say what it needs to be read rightly."""
-    groups = dict(zip(found.header, found.groups, strict=False)) if found.groups else {}
-    named = (c for c in read.columns if "person_id" in {w.target for w in words_for(c)})
-    person = next(named, read.columns[0] if read.columns else "")
+    from transforms.readers.relation import column_names  # its libraries are there at a site only
+
+    named = column_names(found.header)  # as the reader tells columns of the same name apart
+    groups = dict(zip(named, found.groups, strict=False))
+    ids = (c for c in read.columns if "person_id" in {w.target for w in words_for(c)})
+    person = next(ids, read.columns[0] if read.columns else "")
     columns = []
     for number, name in enumerate(read.columns, start=1):
         say(f"{found.source.source}: column {number} of {len(read.columns)}")

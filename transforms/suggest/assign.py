@@ -18,9 +18,12 @@ from transforms.suggest.columns import Candidate, candidates
 __all__ = ["Assigned", "assign"]
 
 GENERIC = 0.8
+ELSEWHERE = 0.75  # of a column of another kind, on a sheet that holds one kind of thing
 LEAST = 0.35  # a weaker likeness is noise
 SURE = 0.75
 NUMBERED = re.compile(r"[ (#]([2-9])\)?$")
+# Kinds of tables in which a column of units is that of the laboratory; "": nobody knows.
+MEASURED = ("lab_measurement", "")
 # One row per person: read from one table of the inbox alone.
 ONCE = ("person", "diagnosis", "death_followup")
 
@@ -72,6 +75,12 @@ def _main(table: TableScan, options: Options) -> str:
                 votes[LEXICON.tables[word]] += 3
                 break
     return votes.most_common(1)[0][0] if votes else ""
+
+
+def _heading(column: ColumnScan) -> str:
+    """Return the kind of table that the heading over a column speaks of, or ""."""
+    words = normal(column.group).split()
+    return next((LEXICON.tables[word] for word in words if word in LEXICON.tables), "")
 
 
 def _homes(tables: Sequence[TableScan], found: Sequence[Options]) -> dict[str, int]:
@@ -139,7 +148,11 @@ def _match(
 ) -> Assigned:
     """Pair columns with fields, the surest first."""
     result = Assigned(table, source, main, repeated=repeated)
-    pairs = [one for found in options.values() for one in _in_context(found, main, elsewhere)]
+    pairs = [
+        one
+        for name, found in options.items()
+        for one in _in_context(found, _heading(table.column(name)) or main, elsewhere)
+    ]
     taken: set[object] = set()
     unit = ""
     for one in sorted(pairs, key=lambda pair: -pair.confidence):
@@ -147,7 +160,7 @@ def _match(
         if one.column in known or one.column in (table.source.id_column, unit):
             continue
         if one.role == "unit_column":
-            unit = unit or one.column
+            unit = unit or (one.column if main in MEASURED else "")
         elif one.target is None and one.leave:
             result.leaves[one.column] = one
         elif one.target is not None and one.target not in taken and one.confidence >= LEAST:
@@ -176,6 +189,8 @@ def _in_context(found: list[Candidate], main: str, elsewhere: set[str]) -> list[
             weighed.append(replace(one, confidence=one.confidence * GENERIC, why=reason))
         elif one.target and one.target.table == main:
             weighed.append(replace(one, confidence=min(0.98, one.confidence + 0.03)))
+        elif main and main not in ONCE and one.target and one.target.table != main:
+            weighed.append(replace(one, confidence=one.confidence * ELSEWHERE))
         else:
             weighed.append(one)
     return weighed

@@ -1,12 +1,13 @@
 """What a column may be: every target of the dictionary that its name, label or kind speaks for."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from rapidfuzz import fuzz, process
 
 from transforms.dictionary import DICTIONARY, Dictionary, Field
-from transforms.lexicon import LEXICON, Word, normal, value_key
+from transforms.lexicon import BRACKETED, LEXICON, Word, normal
 from transforms.scan.model import ColumnScan
 
 
@@ -14,9 +15,12 @@ __all__ = ["LEAVE", "Candidate", "Target", "candidates"]
 
 EXACT, LABEL, ABBREVIATED, ALIKE = 0.95, 0.85, 0.8, 0.65
 BY_VALUES = 0.6
+PARTS = 0.9
 KNOWN_SHARE = 0.3  # of a column's words that are words of one code list
 SIMILAR = 88  # of 100; below, words of other meanings come in: gewicht and gesicht
 SHORTEST = 5  # letters; shorter words are compared as they stand
+SHORTEST_PART = 3  # letters of the longest part of an abbreviation
+PART = re.compile(r"[^\W_]+[.]?")
 DOUBTFUL = 0.45
 # Targets that are no field: the column is left behind for this reason.
 LEAVE: Mapping[str, str] = {
@@ -88,11 +92,11 @@ def _by_values(column: ColumnScan, dictionary: Dictionary) -> Iterator[Candidate
     """
     if column.kind != "code" or len(column.values) < 2:
         return
-    keys = set(map(value_key, column.values))
+    keys = set(map(LEXICON.parts, column.values))
     for table in dictionary.tables.values():
         for field in table.fields:
-            words = LEXICON.codes(field.codelist) if field.codelist else {}
-            known = keys & set(words)
+            words = LEXICON.codes_by_parts(field.codelist) if field.codelist else frozenset()
+            known = keys & words
             if len(known) >= 2 and len(known) >= KNOWN_SHARE * len(keys):
                 why = f"{len(known)} of {len(keys)} words of '{column.name}' are words for it"
                 target = Target(table.name, field.name)
@@ -102,6 +106,8 @@ def _by_values(column: ColumnScan, dictionary: Dictionary) -> Iterator[Candidate
 def _words(column: ColumnScan) -> Iterator[tuple[Word, float, str]]:
     """Yield the words of the lexicon that a column's names come near, with the reason."""
     names = [(column.name, EXACT, "")]
+    if column.unit and column.name.endswith(f" {column.unit}"):
+        names.append((column.name.removesuffix(column.unit), EXACT, "without its unit "))
     if column.label:
         names.append((column.label.text, LABEL, "its label "))
     if column.group:
@@ -109,6 +115,7 @@ def _words(column: ColumnScan) -> Iterator[tuple[Word, float, str]]:
                   (f"{column.name} {column.group}", EXACT, "with its heading ")]  # fmt: skip
     for name, best, what in names:
         yield from _exact(name, best, what)
+        yield from _by_parts(name, best, what)
         yield from _inside(name, best, what)
         yield from _abbreviated(name, best, what)
         yield from _alike(name, best, what)
@@ -141,21 +148,53 @@ SHORT = ("sex", "dob", "hb", "hgb", "plt", "pth", "alp", "pal", "ldh", "dxa", "b
          "cote", "os", "igg", "ctx", "asat", "alat")  # fmt: skip
 
 
+def _by_parts(name: str, best: float, what: str) -> Iterator[tuple[Word, float, str]]:
+    """Yield words of the same parts in any order, small words and languages of a part aside."""
+    plain = normal(name)
+    for word in LEXICON.columns_by_parts.get(LEXICON.parts(plain), ()):
+        if normal(word.word) != plain:
+            why = f"{what}'{name}' is put together like '{word.word}' ({word.language})"
+            yield word, best * PARTS, why
+
+
 def _abbreviated(name: str, best: float, what: str) -> Iterator[tuple[Word, float, str]]:
     """Yield words of which the name is a shorter form, part by part: insuff. médullaire."""
-    parts = normal(name).split()
-    if len(parts) < 2 or min(map(len, parts)) < SHORTEST - 1:
+    parts = [part for part in PART.findall(BRACKETED.sub(" ", name)) if normal(part)]
+    telling = [part for part in parts if normal(part) not in LEXICON.small] or parts
+    short = [(normal(part), part.endswith(".")) for part in telling]
+    least = SHORTEST_PART if len(short) > 1 else SHORTEST
+    if max(len(part) for part, _ in short) < least:
         return
-    for text, words in LEXICON.columns.items():
-        if text != " ".join(parts) and _shortened(parts, text.split()):
+    for whole, words in LONG_NAMES.get(len(short), ()):
+        if [part for part, _ in short] != whole and _shortened(short, whole):
             for word in words:
                 why = f"{what}'{name}' is short for '{word.word}' ({word.language})"
                 yield word, best * ABBREVIATED, why
 
 
-def _shortened(parts: list[str], whole: list[str]) -> bool:
-    """Tell whether each part is how the word in its place begins."""
-    return len(parts) == len(whole) and all(map(str.startswith, whole, parts))
+def _shortened(short: list[tuple[str, bool]], whole: list[str]) -> bool:
+    """Tell whether each part is how the word in its place begins.
+
+    A part with a point behind it may be as short as one letter; any other has at least four, or is
+    the word itself.
+    """
+    return all(
+        LEXICON.same.get(part, part) == LEXICON.same.get(word, word)
+        or (word.startswith(part) and (dotted or len(part) >= SHORTEST - 1))
+        for (part, dotted), word in zip(short, whole, strict=True)
+    )
+
+
+def _long_names() -> dict[int, list[tuple[list[str], list[Word]]]]:
+    """Return the lexicon's names of columns without small words, by how many words they have."""
+    found: dict[int, list[tuple[list[str], list[Word]]]] = {}
+    for text, words in LEXICON.columns.items():
+        whole = [part for part in text.split() if part not in LEXICON.small]
+        found.setdefault(len(whole), []).append((whole, words))
+    return found
+
+
+LONG_NAMES = _long_names()
 
 
 def _alike(name: str, best: float, what: str) -> Iterator[tuple[Word, float, str]]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from transforms.dictionary import DICTIONARY, Dictionary, Table
+from transforms.lexicon import LEXICON, value_key
 from transforms.mapping import Source
 from transforms.mapping_check import EVERY, made_here
 from transforms.scan.model import ColumnScan, Scan
@@ -22,6 +23,7 @@ CONSENT = (
     "no column of consent found: give it; only when every person in these files agreed to reuse, "
     "write yes here"
 )
+SHORT = 4  # letters; shorter words stand in names by chance
 # What a table means when nothing says it, with the reason.
 USUAL: dict[tuple[str, str], tuple[str, str]] = {
     ("imaging_bmd", "modality"): ("DXA", "Z-scores mostly come from DXA; check"),
@@ -265,7 +267,7 @@ def _complete(result: Draft, assigned: Assigned, site: Site, dictionary: Diction
                 continue
             same = next((r for r in result.fields if _is(r, name, needed, first)), None)
             if same is None:
-                result.fields.append(_asked(table, needed, assigned.source))
+                result.fields.append(_asked(table, needed, assigned, dictionary))
             else:
                 _read_too(result, same, assigned.source)
 
@@ -304,12 +306,33 @@ def _country(source: str, site: Site) -> Row:
     return _field_row(Target("person", "country_of_care"), source, "", rule, 0.95, why)
 
 
-def _asked(table: Table, name: str, source: str) -> Row:
-    """Return the row of a mandatory field without a column: usual, or asked."""
-    target = Target(table.name, name)
+def _asked(table: Table, name: str, assigned: Assigned, dictionary: Dictionary) -> Row:
+    """Return the row of a mandatory field without a column: usual, in the file's name, or asked."""
+    target, source = Target(table.name, name), assigned.source
     if name == "consent_reuse":
         return _field_row(target, source, "", Rule("const", ""), 0.0, CONSENT)
     if (table.name, name) in USUAL:
         code, why = USUAL[table.name, name]
         return _field_row(target, source, "", Rule("const", code), 0.6, why)
+    if code := _in_the_name(target, assigned, dictionary):
+        why = "the name of the file or sheet says so; check"
+        return _field_row(target, source, "", Rule("const", code), 0.6, why)
     return _field_row(target, source, "", Rule("not_collected"), 0.3, ASKED)
+
+
+def _in_the_name(target: Target, assigned: Assigned, dictionary: Dictionary) -> str:
+    """Return the code whose word stands in the name of the file or sheet; "" when none does."""
+    codelist = target.of(dictionary).codelist
+    if codelist is None:
+        return ""
+    read = assigned.table.source
+    names = _squeezed(f"{read.file.rpartition('/')[2]} {read.sheet}")
+    words = {code: code for code in dictionary.codelists[codelist].codes} | LEXICON.codes(codelist)
+    long = {_squeezed(word): code for word, code in words.items() if len(_squeezed(word)) >= SHORT}
+    found = {code for word, code in long.items() if word in names}
+    return found.pop() if len(found) == 1 else ""
+
+
+def _squeezed(text: str) -> str:
+    """Return a text's plain letters and digits without blanks."""
+    return value_key(text).replace(" ", "")

@@ -1,5 +1,6 @@
 """Which code each word of a column stands for, how sure that is, and why."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -13,9 +14,15 @@ from transforms.scan.model import ColumnScan
 
 __all__ = ["Meaning", "meanings", "unlisted"]
 
-SURE, COUNTRY, LIKE, NOTHING = 0.9, 0.5, 0.55, 0.0
+SURE, PARTS, LIKE, INSIDE, COUNTRY, NOTHING = 0.9, 0.75, 0.55, 0.5, 0.5, 0.0
 SIMILAR = 86
 SHORTEST = 4
+SHORT_PART = 3
+ABBREVIATION = re.compile(r"([^\W_]+)[.]")
+NEGATIONS = frozenset(
+    ("no", "non", "not", "nicht", "kein", "keine", "ohne", "sans", "pas", "sin", "senza", "geen",
+     "niet", "zonder", "ikke", "uden", "noch", "nog")
+)  # fmt: skip
 # What yes, no and unknown are in each kind of field.
 ANSWERS: Mapping[str, Mapping[str, str]] = {
     "status": {"yes": "present", "no": "excluded", "unknown": "unknown"},
@@ -90,6 +97,9 @@ def _meaning(
     if key in known:
         code, why = known[key]
         return _doubted(Meaning(word, code, SURE, f"{said}{why}"), field, key)
+    if (found := _by_parts(label or word, known)) is not None:
+        code, like, sure = found
+        return _doubted(Meaning(word, code, sure, f"{said}put together like '{like}'"), field, key)
     near = _near(key, known)
     if near:
         code, _ = known[near]
@@ -97,11 +107,68 @@ def _meaning(
     return Meaning(word, "", NOTHING, "no code found: choose one, or missing or reject")
 
 
+def _by_parts(word: str, known: Mapping[str, tuple[str, str]]) -> tuple[str, str, float] | None:
+    """Return code, known word and confidence for a word made of the parts of a known one.
+
+    All of its parts, in any order and language; otherwise the largest known word among its parts,
+    when those that are as large mean one code, nothing is denied (`no consolidada`) and nothing
+    is short for something unknown (`verz. geheilt`).
+    """
+    listed = _parts_of(known, small=False)
+    whole = _unfolded(word, listed)
+    if (parts := LEXICON.parts(whole)) in listed:
+        return (*listed[parts], PARTS)
+    every, among = LEXICON.parts(whole, small=True), _parts_of(known, small=True)
+    if every & NEGATIONS or _unclear(whole, listed):
+        return None
+    inside = [one for one in among if one < every and len("".join(one)) >= SHORT_PART]
+    largest = max((len(one) for one in inside), default=0)
+    best = {among[one] for one in inside if len(one) == largest}
+    if len({code for code, _ in best}) != 1:
+        return None
+    return (*min(best), INSIDE)
+
+
+def _parts_of(
+    known: Mapping[str, tuple[str, str]], *, small: bool
+) -> dict[frozenset[str], tuple[str, str]]:
+    """Return parts → code and word, of the words whose parts mean one code alone."""
+    found: dict[frozenset[str], tuple[str, str]] = {}
+    codes: dict[frozenset[str], set[str]] = {}
+    for word, (code, _) in known.items():
+        parts = LEXICON.parts(word, small=small)
+        codes.setdefault(parts, set()).add(code)
+        found.setdefault(parts, (code, word))
+    return {parts: one for parts, one in found.items() if parts and len(codes[parts]) == 1}
+
+
+def _unfolded(word: str, listed: Mapping[frozenset[str], object]) -> str:
+    """Write out the parts of a word that are short for one known part: heteroz., verz."""
+    whole = {part for parts in listed for part in parts}
+
+    def longer(match: re.Match[str]) -> str:
+        part = value_key(match.group(1))
+        if LEXICON.same.get(part, part) in whole or len(part) < SHORT_PART:
+            return match.group(0)
+        begun = {one for one in whole if one.startswith(part)}
+        return begun.pop() if len(begun) == 1 else match.group(0)
+
+    return ABBREVIATION.sub(longer, word)
+
+
+def _unclear(word: str, listed: Mapping[frozenset[str], object]) -> bool:
+    """Tell whether a part of a word is short for something that no known word has."""
+    whole = {part for parts in listed for part in parts}
+    short = (LEXICON.parts(part) for part in ABBREVIATION.findall(word))
+    return any(parts and not parts <= whole for parts in short)
+
+
 def _near(key: str, known: Mapping[str, object]) -> str | None:
     """Return the known word that is spelled most like `key`."""
     if len(key) < SHORTEST:
         return None
-    long = [word for word in known if len(word) >= SHORTEST]
+    denied = NEGATIONS & set(key.split())
+    long = [w for w in known if len(w) >= SHORTEST and NEGATIONS & set(w.split()) == denied]
     found = process.extractOne(key, long, scorer=fuzz.ratio, score_cutoff=SIMILAR)
     return found[0] if found else None
 

@@ -351,7 +351,8 @@ MOLAR = [
     *((name, "ukat/L", 60) for name in ("alp", "ck", "ck_bb", "ldh", "ast", "alt", "trap5b")),
     *((name, unit, factor) for name in ("platelets", "leukocytes", "neutrophils")
       for unit, factor in (("/uL", 0.001), ("10*3/uL", 1), ("G/L", 1), ("/nL", 1))),
-    *(("platelets", unit, 1) for unit in ("Gpt/l", "Tsd/µl", "miles/µL", "10³/mmc")),
+    *(("platelets", unit, 1) for unit in ("Gpt/l", "Tsd/µl", "miles/µL", "10³/mmc", "x10e3/uL",
+                                          "10^3/mm³", "x10^9/L")),
 ]  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """What is suggested for small tables, and above all what is not decided."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -150,9 +151,9 @@ def test_date_means_the_date_of_the_sheet_s_own_table() -> None:
 
 
 def test_a_column_is_known_by_its_words_when_its_name_is_not() -> None:
-    result = suggested(table(codes("Devenir", "consolidée", "pseudarthrose"), sheet="fractures"))
+    result = suggested(table(codes("Zz", "consolidée", "pseudarthrose"), sheet="fractures"))
     row = field(result, "healing_outcome")
-    assert row["column"] == "Devenir"
+    assert row["column"] == "Zz"
     assert float(row["confidence"]) < 0.6
 
 
@@ -193,3 +194,62 @@ def test_a_shipped_mapping_is_one_row() -> None:
     (row,) = result.sources
     assert (row["ready"], row["file"]) == ("phenopackets", "p/*.json")
     assert not result.fields
+
+
+@pytest.mark.parametrize(
+    ("name", "target"),
+    [  # abbreviations, other orders, small words, a unit without brackets
+        ("Fecha de la 1ª visita", "first_contact_date"), ("Insuff. méd.", "status[HP:0005528]"),
+        ("letzte Vorst.", "last_contact_date"), ("Geschl.", "sex_at_birth"),
+        ("Dato for den seneste kontakt", "last_contact_date"), ("Taille cm", "height_cm"),
+    ],
+)  # fmt: skip
+def test_a_name_is_known_by_its_parts(name: str, target: str) -> None:
+    column = numbers(name, unit="cm") if name.endswith(" cm") else dates(name)
+    if "status" in target or "sex" in target:
+        column = codes(name, "x")
+    result = suggested(table(column, codes("Zz", "q")))
+    assert field(result, target)["column"] == name
+
+
+@pytest.mark.parametrize(
+    ("name", "word", "code"),
+    [
+        ("Type", "maligne TCIRG1", "ARO_TCIRG1"), ("Type", "rezessiv (CLCN7)", "ARO_CLCN7"),
+        ("Os", "diaphyse du fémur gauche", "femur_shaft"), ("Os", "fémur bas", "femur_distal"),
+        ("Consolidation", "no consolidada", ""), ("Consolidation", "verz. geheilt", ""),
+    ],
+)  # fmt: skip
+def test_a_word_is_known_by_its_parts_and_never_against_a_denial(
+    name: str, word: str, code: str
+) -> None:
+    sheet = "patients" if name == "Type" else "fractures"
+    result = suggested(table(codes(name, word, "tibia"), sheet=sheet))
+    (found,) = [row for row in result.values if row["source_value"] == word]
+    assert found["target_code"] == code
+    assert float(found["confidence"]) <= 0.75
+
+
+def test_micrograms_are_not_grams() -> None:
+    result = suggested(table(codes("Einheit", "µg"), codes("Medikament", "x"), sheet="medikamente"))
+    assert meanings(result, "dose_unit")["µg"][0] == "ug"
+
+
+def test_a_heading_says_what_generic_names_under_it_mean() -> None:
+    columns = (dates("Datum"), codes("Geschlecht", "w"), dates("Datum (2)"))
+    grouped = [replace(columns[0], group="Patient"), columns[1], replace(columns[2], group="SZT")]
+    result = suggested(table(*grouped, sheet="patienten"))
+    assert field(result, "hsct_date")["column"] == "Datum (2)"
+
+
+def test_the_same_word_means_what_the_sheet_is_about() -> None:
+    asked = suggested(table(codes("Movilidad", "1", "2"), dates("Fecha"), sheet="cuestionarios"))
+    assert field(asked, "item_mo")["column"] == "Movilidad"
+    seen = suggested(table(codes("Movilidad", "bastones"), dates("Fecha"), sheet="visitas"))
+    assert field(seen, "ambulation")["column"] == "Movilidad"
+
+
+def test_a_mandatory_code_may_stand_in_the_name_of_the_sheet() -> None:
+    result = suggested(table(dates("Fecha"), numbers("EQ-VAS"), sheet="EQ5D5L"))
+    row = field(result, "instrument")
+    assert (row["rule"], row["arg"], row["confidence"]) == ("const", "EQ-5D-5L", "0.60")
