@@ -111,6 +111,8 @@ def read(source: SourceLike, inbox: Path, connection: duckdb.DuckDBPyConnection)
             "which is newer; keep one export in the inbox"
         )
     parts = [_resolve(piece, reading) for piece in pieces]
+    if reading.name == "patients":
+        _count_unused(parts, reading)
     reading.lost["entries without a resource"] += reading.files.bare_entries
     return store(
         source,
@@ -281,6 +283,13 @@ def _count_unheld(resource: Node, reading: _Reading) -> None:
             reading.lost[f"{reading.name}.{shown}"] += 1
     for name in extensions(resource).keys() - names:
         reading.lost[f"{reading.name}.extension {name}"] += 1
+
+
+def _count_unused(parts: Sequence[Part], reading: _Reading) -> None:
+    """Count what stands beside patients, such as a Consent, and belongs to no row of theirs."""
+    patients = {one for piece in parts for one in pc.unique(piece.table[PATIENT[0]]).to_pylist()}
+    for kind, count in reading.register.unused(patients).items():
+        reading.lost[f"{kind} that name no patient of these files"] += count
 
 
 def _resolve(piece: Part, reading: _Reading) -> Part:

@@ -5,7 +5,8 @@ A reference may be `Patient/x`, an absolute URL, `urn:uuid:…`, `#x` (contained
 at. A person's own number is taken from Patient.identifier, a national or insurance number never.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -71,6 +72,8 @@ class Register:
     medications: dict[str, Any] = field(default_factory=dict)
     said: dict[str, dict[str, list[str]]] = field(default_factory=dict)
     """Person → column of the block patients → what other resources say."""
+    noted: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """(kind, person) → how many resources have said something."""
 
     def see(self, url: str, resource: Node) -> None:
         """Note what others may refer to."""
@@ -83,9 +86,10 @@ class Register:
         elif kind == "Observation":
             self._see_observation(url, resource)
         elif kind == "Consent" and resource.get("status") != "entered-in-error":
-            self._note(subject_key(resource, ("patient",)), CONSENT, resource)
+            self._note("consents", subject_key(resource, ("patient",)), CONSENT, resource)
 
-    def _note(self, key: str, columns: Mapping[str, Column], resource: Node) -> None:
+    def _note(self, kind: str, key: str, columns: Mapping[str, Column], resource: Node) -> None:
+        self.noted[kind, key] += 1
         node = {**resource, "#ext": extensions(resource)}
         known = self.said.setdefault(key, {})
         for name, column in columns.items():
@@ -105,7 +109,8 @@ class Register:
 
     def _see_observation(self, url: str, resource: Node) -> None:
         if KARYOTYPE in values(resource, ("code", "coding", "code")):
-            self._note(subject_key(resource, ("subject",)), KARYOTYPIC_SEX, resource)
+            person = subject_key(resource, ("subject",))
+            self._note("karyotypic sexes", person, KARYOTYPIC_SEX, resource)
         if is_variant(resource):
             for key in _keys(url, resource):
                 self.about[key] = subject_key(resource, ("subject",))
@@ -137,6 +142,15 @@ class Register:
             one: {name: ";".join(dict.fromkeys(words)) for name, words in said.items()}
             for one, said in found.items()
         }
+
+    def unused(self, patients: Container[str]) -> Counter[str]:
+        """Count by kind what was said of nobody, or of a person who is none of `patients`."""
+        found = Counter[str]()
+        for (kind, key), count in self.noted.items():
+            person = self.person(key)
+            if person is None or person.id not in patients:
+                found[kind] += count
+        return found
 
     def person(self, key: str) -> Person | None:
         """Return whom `key` stands for; a Patient that is not in the files is known by its id."""

@@ -198,6 +198,22 @@ def test_contradicting_consents_are_no_yes(block):
     )
 
 
+def test_what_names_no_patient_of_the_files_is_counted(block):
+    """A consent that nobody can be given is not silently none."""
+    nobodys = {**consent("c2", "active", "373066001"), "patient": {"display": "somebody"}}
+    strangers = {**consent("c3", "active", "373066001"), "patient": {"reference": "Patient/p9"}}
+    void = {**nobodys, "id": "c4", "status": "entered-in-error"}
+    found = block(
+        "patients", bundle(PERSON, consent("c1", "active", "1"), nobodys, strangers, void)
+    )
+    counted = "consents that name no patient of these files"
+    assert found.table.not_held[counted] == 2
+    assert (
+        counted
+        not in block("patients", bundle(PERSON, consent("c1", "active", "1"))).table.not_held
+    )
+
+
 # --- whose it is --------------------------------------------------------------------------------
 
 PERSON = {"resourceType": "Patient", "id": "p1", "identifier": [identifier("A1", "MR", system="u")]}
