@@ -60,6 +60,7 @@ audit: install  ## long suites: many kills, many examples
 
 bench: install  ## speed and memory, as ratios measured side by side; GIGABYTES=5 adds a large file
 	$(SITE)/bin/python -m infra.bench
+	$(SITE)/bin/python -m infra.bench_federated
 	$(SITE)/bin/python -m infra.bench_scale $(if $(GIGABYTES),--gigabytes $(GIGABYTES))
 
 clean:  ## remove what make created, environments included

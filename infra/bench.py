@@ -3,27 +3,21 @@
     make bench
 
 A second on one machine says little on another; a ratio to what the same machine does next says
-more. Nothing here is a test: no figure fails a build.
+more. Nothing here is a test: no figure fails a build. The federation has a benchmark of its own,
+`infra.bench_federated`, large files have `infra.bench_scale`.
 """
 
 import resource
-import socket
 import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
 
-import infra.consortium
 from expectations.validate import validate
-from federated.client import Client
-from federated.rehearsal import by_site, rehearse
-from federated.request import Request, load_request, parse_request
-from infra.demo.run import REQUESTS
 from infra.demo.synthesize import synthesize
 from infra.local_run import run_site
 from infra.output import console, table
@@ -38,7 +32,6 @@ __all__ = ["Figure", "main"]
 
 PATIENTS = 300  # the most that a centre has
 REPEATS = 7
-QUIET_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -66,7 +59,7 @@ def main() -> None:
         sites = [load_site(path) for path in site_folders(home)]
         for site in sites:
             run_site(site)
-        figures = [*_local(sites), *_federated(home, sites)]
+        figures = list(_local(sites))
     columns = ("what", "takes", "beside", "which takes", "ratio")
     console.print(table("Speed", columns, [figure.row for figure in figures]))
     used = {"this process": resource.RUSAGE_SELF, "largest child": resource.RUSAGE_CHILDREN}
@@ -115,53 +108,6 @@ def _read(site: Site) -> None:
         connection.execute("create schema source")
         for source in load_mapping(site.mapping).sources:
             read(source, site.inbox, connection)
-
-
-def _federated(home: Path, sites: list[Site]) -> Iterator[Figure]:
-    """Each of the demo's questions over Flower beside a rehearsal in one process."""
-    releases = [site.releases / site.current.read_text().strip() for site in sites]
-    with _consortium(home, sites) as client:
-        for path in sorted(REQUESTS.glob("*.toml")):
-            questions = _variations(load_request(path))
-            yield Figure(
-                f"{path.stem} over Flower",
-                _median(lambda questions=questions: client.run(next(questions))),  # type: ignore[misc]
-                "rehearsal",
-                _median(lambda path=path: rehearse(path, by_site(releases))),  # type: ignore[misc]
-            )
-
-
-def _variations(request: Request) -> Iterator[Request]:
-    """Yield the same question of ever new cohorts: a stored answer would measure nothing."""
-    field = {"person": "exit_age_y", "person_time": "person_years"}[request.view]
-    for below in range(1, 1000):
-        everybody = {"field": field, "operator": ">=", "value": -below}
-        yield parse_request({**request.to_mapping(), "cohort": everybody})
-
-
-@contextmanager
-def _consortium(home: Path, sites: list[Site]) -> Iterator[Client]:
-    """Run a gateway and a node per site; yield an analyst's client."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    folder = home / "consortium"
-    with ExitStack() as running:
-        made = infra.consortium.init(folder, port=port)
-        infra.consortium.enroll(folder, [site.folder for site in sites])
-        running.callback(infra.consortium.stop, folder)
-        infra.consortium.start(folder, tied=True)
-        for site in sites:
-            running.callback(infra.consortium.stop_node, site.folder)
-            infra.consortium.start_node(site.folder, tied=True)
-        deadline = time.monotonic() + QUIET_SECONDS
-        while set(infra.consortium.status(folder).sites.values()) != {"online"}:
-            if time.monotonic() > deadline:
-                raise TimeoutError("not every node came online")
-            time.sleep(0.2)
-        yield running.enter_context(
-            Client(made.url, infra.consortium.read_token(folder), ca=made.ca)
-        )
 
 
 if __name__ == "__main__":
