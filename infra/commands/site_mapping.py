@@ -12,6 +12,7 @@ from infra.commands.site import SiteArgument, app, find_site
 from infra.output import AsJson, console, emit, table
 from transforms.durable import write_json, write_text
 from transforms.errors import MappingError
+from transforms.lock import at_work
 from transforms.site import Site
 
 
@@ -21,15 +22,23 @@ if TYPE_CHECKING:
 
 __all__ = ["check", "scan", "suggest"]
 
+NOT_TAKEN = 20  # kinds of what no field takes, shown on a screen
+REMARKS = "remarks of the readers"  # they are shown themselves
+
 
 @contextmanager
-def _saying(*, quiet: bool) -> Iterator[Any]:
-    """Yield a function that shows what is being looked at, on a terminal, in one line."""
-    if quiet or not console.is_terminal:
-        yield lambda _: None
-        return
-    with console.status("") as status:
-        yield lambda text: status.update(Text(f"{text} …"))
+def _at_work(site: Site, *, quiet: bool) -> Iterator[Any]:
+    """Yield a function that shows what is being looked at, on a terminal, in one line.
+
+    It is a step at work in the site's folder: a withdrawal waits for it, because it lays the files
+    down in `work/` and tells of them in `scan/`, and neither may come back after a purge.
+    """
+    with at_work(site):
+        if quiet or not console.is_terminal:
+            yield lambda _: None
+            return
+        with console.status("") as status:
+            yield lambda text: status.update(Text(f"{text} …"))
 
 
 @app.command()
@@ -43,11 +52,11 @@ def scan(name: SiteArgument, as_json: AsJson = False) -> None:
     from transforms.scan.page import page
 
     site = find_site(name)
-    with _saying(quiet=as_json) as say:
+    with _at_work(site, quiet=as_json) as say:
         found = scan_inbox(site, say)
-    site.scan.mkdir(exist_ok=True)
-    write_json(site.scan / "scan.json", found.plain())
-    write_text(site.scan / "scan.html", page(site.name, found))
+        site.scan.mkdir(exist_ok=True)
+        write_json(site.scan / "scan.json", found.plain())
+        write_text(site.scan / "scan.html", page(site.name, found))
     emit(found.plain(), as_json=as_json, text=_scan_text(site, found))
 
 
@@ -123,7 +132,7 @@ def suggest(name: SiteArgument, rare_words: RareWords = False, as_json: AsJson =
 
     site = find_site(name)
     there = read_rows(site.mapping)
-    with _saying(quiet=as_json) as say:
+    with _at_work(site, quiet=as_json) as say:
         found = scan_inbox(site, say)
     new = merged(there, draft(found, site, rare=rare_words))
     counts = {sheet: len(rows) for sheet, rows in new.items()}
@@ -172,7 +181,7 @@ def check(name: SiteArgument, show_values: ShowValues = False, as_json: AsJson =
     from transforms.dry_run import dry_run
 
     site = find_site(name)
-    with _saying(quiet=as_json) as say:
+    with _at_work(site, quiet=as_json) as say:
         say("trying the mapping on the files")
         found = dry_run(site, texts=show_values and not as_json)
     emit(found.plain(), as_json=as_json, text=_check_text(site, found))
@@ -208,7 +217,20 @@ def _come_out(found: "DryRun") -> list[Any]:
         ]
         if rows:
             parts.append(table(title, ("rule", "field", "rows", "what to do"), rows))
-    return parts
+    return [*parts, *_not_taken(found)]
+
+
+def _not_taken(found: "DryRun") -> Iterator[Any]:
+    """Yield what the files hold and no field takes, the most frequent first, and what looks odd."""
+    not_held = found.counts.get("not_held", {})
+    held = {kind: count for kind, count in not_held.items() if not kind.startswith(REMARKS)}
+    if held:
+        rows = sorted(held.items(), key=lambda item: -item[1])
+        title = "In the files, and taken by no field"
+        if len(rows) > NOT_TAKEN:
+            title += f": the first {NOT_TAKEN} of {len(rows)} kinds; all are in `--json`"
+        yield table(title, ("what", "how many"), rows[:NOT_TAKEN])
+    yield from (Text(f"! {note}", style="yellow") for note in found.counts.get("notes", []))
 
 
 def _left_out(found: "DryRun") -> Iterator[Text]:
