@@ -187,8 +187,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="federated.flower.gateway", description=__doc__)
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--lifeline", action="store_true", help="end when standard input closes")
+    parser.add_argument("--keep", action="store_true", help="start again whenever it is killed")
     options = parser.parse_args(arguments)
-    process.prepare(options.folder / "state" / "flower", lifeline=options.lifeline)
+    home = options.folder / "state" / "flower"
+    process.prepare(home, lifeline=options.lifeline, kept=options.keep)
     try:
         serve(load_consortium(options.folder))
     except UserError as error:

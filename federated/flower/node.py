@@ -165,10 +165,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="federated.flower.node", description=__doc__)
     parser.add_argument("--site", type=Path, required=True)
     parser.add_argument("--lifeline", action="store_true", help="end when standard input closes")
+    parser.add_argument("--keep", action="store_true", help="start again whenever it is killed")
     parser.add_argument("--listen", type=Path, help="serve a stock SuperNode at this socket")
     options = parser.parse_args(arguments)
     home = options.site / "work" / "flower"
-    process.prepare(home, lifeline=options.lifeline)
+    process.prepare(home, lifeline=options.lifeline, kept=options.keep)
     _tell_of_planted(home)
     try:
         serve_site(load_site(options.site), options.listen)

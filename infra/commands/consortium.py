@@ -159,9 +159,9 @@ def start(folder: Folder, site: Nodes = None, as_json: AsJson = False) -> None:
     """Start the gateway, and the nodes of sites whose folders are on this machine."""
     import infra.consortium
 
-    infra.consortium.start(folder)
+    infra.consortium.start(folder, kept=True)
     for name in site or ():
-        infra.consortium.start_node(find_site(name).folder)
+        infra.consortium.start_node(find_site(name).folder, kept=True)
     state = infra.consortium.status(folder)
     text = f"The gateway answers at {state.url} (log: {state.log})."
     emit({"url": state.url, "log": state.log}, as_json=as_json, text=text)

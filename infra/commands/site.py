@@ -184,7 +184,7 @@ def connect(name: SiteArgument, as_json: AsJson = False) -> None:
     import infra.consortium
 
     site = find_site(name)
-    infra.consortium.start_node(site.folder)
+    infra.consortium.start_node(site.folder, kept=True)
     log = site.work / "node.log"
     emit({"site": site.id, "log": log}, as_json=as_json, text=f"{site.id}: node runs (log: {log}).")
 

@@ -37,10 +37,11 @@ class Status:
     log: Path
 
 
-def start(folder: Path, *, tied: bool = False) -> int:
+def start(folder: Path, *, tied: bool = False, kept: bool = False) -> int:
     """Start the gateway of the consortium in `folder`; return its process id once it answers.
 
-    With `tied` it ends with this process. Raises ConsortiumError when no site is enrolled,
+    With `tied` it ends with this process; with `kept` it is started again whenever it is killed,
+    and the id is its keeper's. Raises ConsortiumError when no site is enrolled,
     SetupError when it runs already, its port is taken or it ends at once; then the message ends
     with the log's last line.
     """
@@ -50,7 +51,7 @@ def start(folder: Path, *, tied: bool = False) -> int:
     if running(consortium.process) is None:
         _check_port(consortium)
     pid = start_process(
-        _command("gateway", "--folder", consortium.folder),
+        _command("gateway", "--folder", consortium.folder, kept=kept),
         log=consortium.log,
         record=consortium.process,
         env=OFFLINE,
@@ -84,16 +85,17 @@ def status(folder: Path) -> Status:
     return Status(consortium.url, pid, sites, consortium.log)
 
 
-def start_node(folder: Path, *, tied: bool = False) -> int:
+def start_node(folder: Path, *, tied: bool = False, kept: bool = False) -> int:
     """Start the node of the site in `folder`; return its process id.
 
-    It connects by itself and keeps trying; with `tied` it ends with this process. Raises
+    It connects by itself and keeps trying; with `tied` it ends with this process; with `kept` it is
+    started again whenever it is killed, and the id is its keeper's. Raises
     ConsortiumError when the site's keys do not fit, SetupError when the node runs already.
     """
     site = load_site(folder)
     load_membership(site.keys)
     return start_process(
-        _command("node", "--site", site.folder),
+        _command("node", "--site", site.folder, kept=kept),
         log=_node_log(site),
         record=_node_record(site),
         env=OFFLINE,
@@ -121,13 +123,14 @@ def node_walls(site: Site) -> tuple[str, ...] | None:
     return tuple(name for name, stands in walls.items() if stands)
 
 
-def _command(module: str, option: str, folder: Path) -> list[str]:
+def _command(module: str, option: str, folder: Path, *, kept: bool) -> list[str]:
     return [
         str(python("federation")),
         "-m",
         f"federated.flower.{module}",
         option,
         str(folder),
+        *(["--keep"] if kept else []),
     ]
 
 
