@@ -262,9 +262,9 @@ class Term:
 
 @dataclass(frozen=True)
 class Issue:
-    """What is wrong with a fit, and the terms concerned."""
+    """What is wrong with a fit, and the terms concerned; `absent` are levels that nobody has."""
 
-    kind: Literal["separation", "collinearity", "no_events", "not_converged"]
+    kind: Literal["absent", "collinearity", "no_events", "not_converged", "separation"]
     terms: tuple[str, ...]
 
 
@@ -292,7 +292,8 @@ class Model:
     described: Mapping[str, object]
 
 
-Outcome: TypeAlias = Table | Curves | Rates | Summaries | Model
+# Counts of a model are an outcome when the gate does not let it be fitted.
+Outcome: TypeAlias = Table | Curves | Rates | Summaries | Model | ModelCounts
 
 
 @dataclass(frozen=True)

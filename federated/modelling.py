@@ -34,13 +34,13 @@ __all__ = [
     "chi_squared_test",
     "columns",
     "covariates",
-    "estimable",
     "issues_of",
     "newton_step",
     "packed",
     "pair_counts",
     "pair_shapes",
     "pair_tables",
+    "present",
     "separated",
     "term_names",
     "terms",
@@ -192,16 +192,17 @@ def pair_tables(
     return tables
 
 
-def estimable(
+def present(
     chosen: Sequence[Covariate], tables: Mapping[tuple[str, ...], NDArray[np.int64]]
-) -> int:
-    """Number of terms whose level somebody has."""
-    return sum(
-        1
-        if item.reference is None
-        else int((tables[item.variable.name,][list(item.levels)] > 0).sum())
-        for item in chosen
-    )
+) -> Mask:
+    """Which terms are of a number, or of a level that somebody has."""
+    found: list[bool] = []
+    for item in chosen:
+        if item.reference is None:
+            found.append(True)
+        else:
+            found += [bool(n) for n in tables[item.variable.name,][list(item.levels)] > 0]
+    return np.asarray(found, dtype=bool)
 
 
 def _pairs(coded: Sequence[Variable]) -> list[tuple[int, int]]:
@@ -296,18 +297,18 @@ def chi_squared_test(statistic: float, freedom: int) -> Mapping[str, float]:
 
 
 def issues_of(
-    names: Sequence[str], collinear: Mask, endless: Mask, converged: bool
+    names: Sequence[str], somebody: Mask, active: Mask, endless: Mask, converged: bool
 ) -> tuple[Issue, ...]:
-    """What is wrong with a fit, by the names of its terms."""
+    """What is wrong with a fit, by the names of its terms; `active` ones were estimated."""
 
     def of(mask: Mask) -> tuple[str, ...]:
         return tuple(name for name, wrong in zip(names, mask, strict=True) if wrong)
 
-    found = []
-    if collinear.any():
-        found.append(Issue("collinearity", of(collinear)))
-    if endless.any():
-        found.append(Issue("separation", of(endless)))
-    elif not converged:
-        found.append(Issue("not_converged", of(~collinear)))
-    return tuple(found)
+    stuck = active & (not converged and not endless.any())
+    found = [
+        Issue("absent", of(~somebody)),
+        Issue("collinearity", of(somebody & ~active)),
+        Issue("separation", of(endless)),
+        Issue("not_converged", of(stuck)),
+    ]
+    return tuple(item for item in found if item.terms)

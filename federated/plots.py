@@ -345,7 +345,9 @@ def _summary(axes: Axes, y: int, summary: Json) -> None:
 def _model(result: Drawable) -> Figure:
     """A forest of the terms: ratios on a logarithmic axis around 1, coefficients around 0."""
     data = result.data
-    scale, terms = data["scale"], data["terms"]
+    scale = data["scale"]
+    absent = {name for item in data["issues"] if item["kind"] == "absent" for name in item["terms"]}
+    terms = [term for term in data["terms"] if term["term"] not in absent]
     names = (scale, "ratio_low", "ratio_high") if scale else ("estimate", "ci_low", "ci_high")
     height = 2.1 + 0.36 * len(terms)
     figure = Figure(figsize=(9, height))

@@ -161,10 +161,12 @@ def _with_unit(variable: Mapping[str, Any]) -> str:
 def _model(data: Mapping[str, Any]) -> Iterator[RenderableType]:
     """One line per term, then what is wrong with the fit."""
     scale = data["scale"]
+    absent = {name for item in data["issues"] if item["kind"] == "absent" for name in item["terms"]}
     names = (scale, "ratio_low", "ratio_high") if scale else ("estimate", "ci_low", "ci_high")
     rows = [
         (term["term"], *(_three_digits(term[name]) for name in names), term["p"])
         for term in data["terms"]
+        if term["term"] not in absent
     ]
     limits = f"{100 * data['conf_level']:g} %"
     columns = ("", names[0].replace("_", " "), f"{limits} low", f"{limits} high", "p")

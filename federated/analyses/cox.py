@@ -47,13 +47,13 @@ from federated.modelling import (
     chi_squared_test,
     columns,
     covariates,
-    estimable,
     issues_of,
     newton_step,
     packed,
     pair_counts,
     pair_shapes,
     pair_tables,
+    present,
     separated,
     term_names,
     terms,
@@ -146,7 +146,8 @@ class _State:
     counts: ModelCounts
     missing: int
     unobserved: int
-    collinear: Mask
+    somebody: Mask
+    active: Mask
     steps: tuple[Step, ...] = ()
     likelihoods: tuple[float, ...] = ()
     score_test: float = 0.0
@@ -469,9 +470,9 @@ def combine(total: Blocks, plan: Cox, ask: Ask) -> Ask | Done:
         if state.asked < MOST_STEPS:
             return _next(state, (beta + state.before) / 2)
         return Done(_model(state, plan, state.before, {}))
-    step = newton_step(score, information, ~state.collinear)
+    step = newton_step(score, information, state.active)
     if not state.steps:
-        state = replace(state, collinear=~step.active, score_test=step.decrement**2)
+        state = replace(state, active=step.active, score_test=step.decrement**2)
     state = replace(
         state, steps=(*state.steps, step), likelihoods=(*state.likelihoods, likelihood), before=beta
     )
@@ -487,12 +488,14 @@ def _judged(total: Blocks, plan: Cox) -> Ask | Done:
     tables = pair_tables(plan.coded, total)
     events = int(tables[plan.event.name,][1])
     patients = int(total["patients"].values[0])
-    counts = ModelCounts(patients, events, estimable(plan.covariates, tables), tables)
+    somebody = present(plan.covariates, tables)
+    counts = ModelCounts(patients, events, int(somebody.sum()), tables)
     state = _State(
         counts=counts,
         missing=int(total["missing"].values[0]),
         unobserved=int(total["unobserved"].values[0]),
-        collinear=np.zeros(plan.width, dtype=bool),
+        somebody=somebody,
+        active=somebody,
     )
     return Ask({"beta": np.zeros(plan.width)}, model=counts, carry=state)
 
@@ -522,7 +525,7 @@ def _model(state: _State, plan: Cox, beta: Vector, residuals: Blocks) -> Model:
     """The outcome at the final coefficients; `residuals` are the last round's sums, if any."""
     last = state.steps[-1]
     endless = separated(state.steps)
-    lost = state.collinear | endless
+    lost = ~state.active | endless
     converged = last.decrement <= CONVERGED
     beta = beta + last.move if converged else beta
     covariance = last.covariance
@@ -531,7 +534,7 @@ def _model(state: _State, plan: Cox, beta: Vector, residuals: Blocks) -> Model:
         covariance = last.covariance @ meat @ last.covariance
     se = np.sqrt(np.maximum(np.diag(covariance), 0))
     names = [name for name, _, _ in term_names(plan.covariates)]
-    issues = issues_of(names, state.collinear, endless, converged)
+    issues = issues_of(names, state.somebody, state.active, endless, converged)
     if not state.counts.events:
         issues = (Issue("no_events", tuple(names)),)
     return Model(
@@ -563,7 +566,7 @@ def _tests(
     state: _State, plan: Cox, beta: Vector, residuals: Blocks
 ) -> Mapping[str, Mapping[str, float]]:
     """Tests of all coefficients together, and of proportional hazards where that was asked."""
-    last, freedom = state.steps[-1], int((~state.collinear).sum())
+    last, freedom = state.steps[-1], int(state.active.sum())
     tests = {
         "likelihood_ratio": chi_squared_test(
             2 * (state.likelihoods[-1] - state.likelihoods[0]), freedom

@@ -38,7 +38,7 @@ def run(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Run the main job: the centres' raw files to three federated answers with pictures."""
+    """Run the main job: the centres' raw files to federated answers with pictures."""
     from infra.demo.run import Demo, run_demo
     from infra.output import errors
     from infra.progress import Progress

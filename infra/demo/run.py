@@ -281,11 +281,11 @@ def _gather(demo: Demo, step: Step) -> None:
 
 
 def _ask(demo: Demo, progress: Progress) -> None:
-    """Ask the three questions as an analyst would, and write results and pictures."""
+    """Ask the questions as an analyst would, and write results and pictures."""
     settings = connection(demo)
     token = Path(settings["MARMOR_TOKEN"]).read_text(encoding="utf-8")
     with (
-        progress.run(progress.add("Ask three questions")),
+        progress.run(progress.add("Ask the questions")),
         Client(settings["MARMOR_GATEWAY"], token, ca=settings["MARMOR_CA"]) as client,
     ):
         for request in sorted(REQUESTS.glob("*.toml")):
