@@ -5,14 +5,20 @@ from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Mapping as MappingType
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from transforms.errors import MappingError, SourceError, raise_all
+
+
+if TYPE_CHECKING:
+    from python_calamine import CalamineSheet
 
 
 __all__ = ["Row", "Sheet", "read_sheets"]
 
 Row = MappingType[str, str]
 MAX_BYTES = 20 * 2**20
+MAX_CELLS = 2_000_000
 
 
 @dataclass(frozen=True)
@@ -93,27 +99,38 @@ def _read_workbook(path: Path, names: Sequence[str]) -> dict[str, Sheet]:
     """Read the sheets of an Excel workbook; formulas are taken as their stored results."""
     from python_calamine import CalamineWorkbook  # only at a site
 
+    from transforms.readers.panics import refusing
+
     _check_size(path)
     try:
-        with CalamineWorkbook.from_path(path) as book:
+        with (
+            refusing(path.name, f"{path.name}: not a readable Excel workbook"),
+            CalamineWorkbook.from_path(path) as book,
+        ):
             there = [name for name in names if name in book.sheet_names]
-            cells = {
-                name: book.get_sheet_by_name(name).to_python(skip_empty_area=False)
-                for name in there
-            }
+            cells = {name: _cells(book.get_sheet_by_name(name), path.name) for name in there}
     except OSError as error:
         raise MappingError(_no_access(path, error)) from None
-    except Exception as error:  # calamine's errors have no common base
-        raise MappingError(
-            f"{path.name}: not a readable Excel workbook ({type(error).__name__}); "
-            "save it again as .xlsx"
-        ) from None
+    except SourceError as error:
+        raise MappingError(str(error)) from None
     missing = [name for name in names if name not in cells]
     raise_all(MappingError, [f"{path.name}: the sheet {name} is missing" for name in missing])
     return {
         name: _sheet(f"{path.name}, sheet {name}", ([_text(cell) for cell in row] for row in rows))
         for name, rows in cells.items()
     }
+
+
+def _cells(sheet: "CalamineSheet", name: str) -> list[list[Any]]:
+    """Return the cells of a sheet; refuse one that reaches further than any mapping does."""
+    rows, columns = (sheet.end[0] + 1, sheet.end[1] + 1) if sheet.end else (0, 0)
+    if rows * columns > MAX_CELLS:
+        raise MappingError(
+            f"{name}, sheet {sheet.name}: reaches to row {rows} and column {columns}, further "
+            "than any mapping; delete the empty rows and columns beyond it and save it again"
+        )
+    cells: list[list[Any]] = sheet.to_python(skip_empty_area=False)
+    return cells
 
 
 def _check_size(path: Path) -> None:

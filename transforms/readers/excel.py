@@ -15,8 +15,7 @@ import datetime
 import functools
 import io
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +30,7 @@ from transforms.errors import AbsentError, SourceError
 from transforms.readers import workbook_guard
 from transforms.readers.excel_odd import fill_header, fill_merged, remarks
 from transforms.readers.open_document import Range, merged_cells
+from transforms.readers.panics import refusing
 from transforms.readers.relation import (
     MAX_COLUMNS,
     Part,
@@ -51,7 +51,6 @@ __all__ = ["read"]
 
 ZIP = b"PK\x03\x04"
 OLD_EXCEL = b"\xd0\xcf\x11\xe0"
-PANIC = "PanicException"  # its class cannot be imported
 KEPT_BYTES = 20 * 2**20
 DATES = {datetime.date, datetime.datetime}
 NUMBERS = {int, float}
@@ -100,31 +99,9 @@ def _look(data: bytes, name: str) -> _Opened:
     from python_calamine import CalamineWorkbook
 
     notes = _check(data, name)
-    with _refusing(f"{name}: the workbook cannot be read"):
+    with refusing(name, f"{name}: the workbook cannot be read"):
         book = CalamineWorkbook.from_filelike(io.BytesIO(data))
     return _Opened(book, tuple(notes), merged_cells(data) if data.startswith(ZIP) else ())
-
-
-@contextmanager
-def _refusing(what: str) -> Iterator[None]:
-    """Refuse, in the words of `what`, a workbook on which calamine fails.
-
-    Its Rust code may panic, which is no Exception to Python, or miss bytes, which has no number.
-    """
-    from python_calamine import CalamineError, PasswordError
-
-    try:
-        yield
-    except PasswordError:
-        name = what.partition(":")[0]
-        raise SourceError(
-            f"{name}: the workbook is protected by a password; save it without one"
-        ) from None
-    except BaseException as error:
-        short = isinstance(error, OSError) and error.errno is None
-        if short or isinstance(error, CalamineError) or type(error).__name__ == PANIC:
-            raise SourceError(f"{what}; open it in Excel and save it again as .xlsx") from None
-        raise
 
 
 def _check(data: bytes, name: str) -> list[str]:
@@ -200,7 +177,7 @@ def _grid(opened: _Opened, sheet: str, name: str) -> tuple[list[list[Any]], Sequ
     Empty cells are ''.
     """
     book = opened.book
-    with _refusing(f"{_place(book, sheet, name)}: it cannot be read"):
+    with refusing(name, f"{_place(book, sheet, name)}: it cannot be read"):
         found = book.get_sheet_by_name(sheet)
         _check_extent(found.end, _place(book, sheet, name))
         grid = found.to_python(skip_empty_area=False)

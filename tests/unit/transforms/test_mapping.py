@@ -208,6 +208,17 @@ def test_a_workbook_that_would_not_fit_into_memory_is_not_opened(tmp_path: Path)
         parse_mapping(tmp_path)
 
 
+def test_a_workbook_that_reaches_further_than_a_mapping_is_not_taken_apart(tmp_path: Path) -> None:
+    """Within what a data file may have, but it would keep the whole process busy."""
+    book = openpyxl.Workbook()
+    book.active.title = "values"
+    book.active["XFD1000"] = "x"
+    book.save(tmp_path / "mapping.xlsx")
+    said = r"mapping\.xlsx, sheet values: reaches to row 1000 and column 16384, further .* delete"
+    with pytest.raises(MappingError, match=said):
+        parse_mapping(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("field", "given"),
     [
