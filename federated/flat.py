@@ -108,10 +108,18 @@ def _model(data: Mapping[str, Any]) -> Iterator[Row]:
         yield {name: term[name] for name in names}
 
 
+def _refusal(data: Mapping[str, Any]) -> Iterator[Row]:
+    """One row per reason why a model was not fitted."""
+    for reason in data["reasons"]:
+        names = ", ".join(reason["variables"])
+        yield {"variables": names, "reason": reason["words"], "model": {"withheld": reason["rule"]}}
+
+
 ROWS: Mapping[str, Callable[[Mapping[str, Any]], Iterator[Row]]] = {
     "model": _model,
     "table": _table,
     "curves": _curves,
     "rates": _rates,
     "summaries": _summaries,
+    "refusal": _refusal,
 }

@@ -62,12 +62,15 @@ class Policy:
         min_residual_df: patients less parameters of a regression.
         min_events_per_parameter: events per parameter of a regression that has events.
         min_sites: fewest sites in a sum.
+        min_late_sites: fewest sites that may join an answer together; fewer than `min_sites` let
+            the coordinator work out their own figures.
         max_parameter_percent: parameters of a regression per hundred patients.
         max_top1_percent: largest share that one patient may have in a sum.
         max_top2_percent: largest share that two patients may have in a sum.
         max_dimensions: most variables in a table.
         max_cells: most cells in a table.
         max_queries_per_day: most different queries that a site answers in a day.
+        max_queries_per_analyst: most different queries that one analyst asks in a day.
         digits: significant digits of any other published number.
     """
 
@@ -81,12 +84,14 @@ class Policy:
     min_residual_df: int = 10
     min_events_per_parameter: int = 5
     min_sites: int = 3
+    min_late_sites: int = 3
     max_parameter_percent: int = 20
     max_top1_percent: int = 50
     max_top2_percent: int = 85
     max_dimensions: int = 3
     max_cells: int = 200
     max_queries_per_day: int = 100
+    max_queries_per_analyst: int = 50
     digits: int = 3
 
     def canonical(self) -> Mapping[str, int]:
@@ -98,6 +103,12 @@ class Policy:
         """SHA-256 of the canonical JSON, in hexadecimal."""
         text = json.dumps(self.canonical(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(b"marmor/policy/1\n" + text.encode()).hexdigest()
+
+    def described(self) -> Mapping[str, object]:
+        """Return the policy as a result names it: profile, where stricter, digest, numbers."""
+        beyond = list(self.stricter_in)
+        named = {"profile": self.profile, "stricter_in": beyond, "digest": self.digest}
+        return {**named, **self.canonical()}
 
     @property
     def exact(self) -> bool:
@@ -154,7 +165,9 @@ PUBLIC = Policy(
 PROFILES: Mapping[str, Policy] = {"public": PUBLIC, "consortium": CONSORTIUM}
 
 # What a file may say at most. How many questions a day is a matter of work; all else is fixed.
-LAXEST = replace(CONSORTIUM, max_queries_per_day=10_000)
+LAXEST = replace(
+    CONSORTIUM, min_late_sites=1, max_queries_per_day=10_000, max_queries_per_analyst=10_000
+)
 
 # Publishes every number as it is. Only a rehearsal, which holds the rows anyway, uses it.
 EXACT = Policy(
@@ -168,6 +181,9 @@ EXACT = Policy(
     min_residual_df=0,
     min_events_per_parameter=0,
     min_sites=1,
+    min_late_sites=1,
+    max_queries_per_day=1_000_000,
+    max_queries_per_analyst=1_000_000,
     max_parameter_percent=100,
     max_top1_percent=100,
     max_top2_percent=100,

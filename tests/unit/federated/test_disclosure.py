@@ -1,6 +1,7 @@
 """The gate's rules, one small visible table each."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -41,9 +42,24 @@ def test_a_zero_among_many_is_shown() -> None:
     assert data["counts"] == [[0, 21], [39, 39]]
 
 
+def test_a_zero_whose_line_is_large_by_withheld_cells_is_withheld() -> None:
+    # Ten in all, six of them at most in each: shown, the zero would say that both are 4 to 6.
+    data = release(table([[0, 5, 5], [20, 20, 20]]), CONSORTIUM).data
+    assert data["counts"] == [[SMALL, SMALL, SMALL], [21, 21, 21]]
+
+
+def test_what_is_decided_from_ten_on_splits_no_bin() -> None:
+    few = {"withheld": "small_denominator"}
+    for patients in range(7, 13):
+        data = release(table([[patients], [40]]), CONSORTIUM).data
+        assert (data["counts"], data["percent"]) == ([[9], [39]], [[few], [100]])
+
+
 def test_percentages_come_from_shown_numbers() -> None:
     data = release(table([[20, 20], [3, 40], [4, 4]]), CONSORTIUM).data
-    assert data["percent"] == [[50.0, 50.0], [SHARE, SHARE], [SHARE, SHARE]]
+    assert data["percent"] == [[50, 50], [SHARE, SHARE], [SHARE, SHARE]]
+    # 15 and 27 of 42: 35.7 and 64.3 %
+    assert release(table([[18, 30]]), CONSORTIUM).data["percent"] == [[36, 64]]
 
 
 def test_percentages_tell_nothing_that_the_counts_do_not() -> None:
@@ -87,19 +103,55 @@ def test_the_exact_policy_changes_nothing() -> None:
     assert (data["total"], data["missing"]) == (10, 3)
 
 
+def curve_of(events: list[int], entered: list[int], unit: str | None = None) -> dict[str, Any]:
+    """The first and only curve that is shown of these events and entries, bins of one unit."""
+    times = np.arange(1.0, len(events) + 1)
+    nobody = np.zeros(len(events), int)
+    curve = estimate(times, np.array(events), nobody, np.array(entered), confidence=0.95)
+    curves = Curves(Variable("t", "T", unit=unit), None, 0.95, (curve,), 0, 0)
+    shown: dict[str, Any] = release(curves, CONSORTIUM).data["curves"][0]  # type: ignore[index]
+    return shown
+
+
 def test_steps_of_a_curve_wait_for_six_events_and_the_tail_is_named() -> None:
     # Bins    1   2   3   4   5
-    # events  3   3   7   5   0     shown at 2 (6 events) and 3 (7); at 4 only 5: never shown
-    events = np.array([3, 3, 7, 5, 0])
-    curve = estimate(
-        np.arange(1.0, 6), events, np.zeros(5, int), np.array([60, 0, 0, 0, 0]), confidence=0.95
-    )
-    curves = Curves(Variable("t", "T"), None, 0.95, (curve,), 0, 0)
-    shown = release(curves, CONSORTIUM).data["curves"][0]  # type: ignore[index]
+    # events  3   4   7   5   0     shown at 2 (7 events) and 3 (7); at 4 only 5: never shown
+    shown = curve_of([3, 4, 7, 5, 0], [60, 0, 0, 0, 0])
     steps = [(step["time"], step["survival"], step["at_risk"]) for step in shown["steps"]]
-    assert steps == [(2.0, 0.9, 57), (3.0, 0.78, 51)]
+    assert steps == [(2.0, 0.88, 57), (3.0, 0.77, 51)]
     assert (shown["end"], shown["rest"]) == (3.0, {"withheld": "small_tail"})
     assert shown["median"] is None
+
+
+def test_a_step_of_exactly_six_events_would_tell_six() -> None:
+    # The curve's events are told as "at most six", its step would say "at least six".
+    shown = curve_of([3, 3, 0], [60, 0, 0])
+    assert (shown["steps"], shown["events"]) == ([], {"withheld": "few_events"})
+    shown = curve_of([3, 3, 1], [60, 0, 0])
+    assert [step["time"] for step in shown["steps"]] == [3.0]
+    assert shown["events"] == 9
+
+
+def test_a_curve_ends_where_the_number_at_risk_is_told_as_nine() -> None:
+    # 13 to 18 at risk are told as 15; 12, which is told as 9, is too few: 10 acts from 13 on.
+    shown = curve_of([8, 0, 0], [21, 0, 0])
+    assert [(step["time"], step["at_risk"]) for step in shown["steps"]] == [(1.0, 21), (3.0, 15)]
+    shown = curve_of([9, 0, 0], [21, 0, 0])
+    assert [(step["time"], step["at_risk"]) for step in shown["steps"]] == [(1.0, 21)]
+
+
+def test_steps_stand_at_edges_that_the_policy_allows() -> None:
+    quarters = np.arange(1, 17) / 4
+    events = np.full(16, 8)
+    entered = np.array([300, *[0] * 15])
+    curve = estimate(quarters, events, np.zeros(16, int), entered, confidence=0.95)
+    for unit, expected in (
+        ("a", [*(i / 4 for i in range(1, 9)), 3.0, 4.0]),  # every three months, then every year
+        (None, [i / 4 for i in range(1, 17)]),  # of no known unit: only events decide
+    ):
+        curves = Curves(Variable("t", "T", unit=unit), None, 0.95, (curve,), 0, 0)
+        shown = release(curves, CONSORTIUM).data["curves"][0]  # type: ignore[index]
+        assert [step["time"] for step in shown["steps"]] == expected
 
 
 def test_a_curve_of_few_patients_is_withheld_whole() -> None:
