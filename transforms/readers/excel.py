@@ -15,7 +15,7 @@ import datetime
 import functools
 import io
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +27,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from transforms.errors import AbsentError, SourceError
-from transforms.readers import workbook_guard
+from transforms.readers import binary_workbook, workbook_guard
 from transforms.readers.excel_odd import fill_header, fill_merged, remarks
 from transforms.readers.open_document import Range, merged_cells
 from transforms.readers.panics import refusing
@@ -50,6 +50,10 @@ if TYPE_CHECKING:
 __all__ = ["read"]
 
 ZIP = b"PK\x03\x04"
+UNFILLED = (
+    "merged cells are in this .xlsb and not all could be found; only their first row has the "
+    "value: save it as .xlsx"
+)
 OLD_EXCEL = b"\xd0\xcf\x11\xe0"
 KEPT_BYTES = 20 * 2**20
 DATES = {datetime.date, datetime.datetime}
@@ -98,33 +102,34 @@ def _look(data: bytes, name: str) -> _Opened:
     """Check and open a workbook; the last one is kept, because its next sheet comes next."""
     from python_calamine import CalamineWorkbook
 
-    notes = _check(data, name)
+    is_zip, found = data.startswith(ZIP), _checked(data, name)
+    notes = [f"{name}: {count} {what}" for count, what in _valueless(found) if count]
     with refusing(name, f"{name}: the workbook cannot be read"):
         book = CalamineWorkbook.from_filelike(io.BytesIO(data))
-    return _Opened(book, tuple(notes), merged_cells(data) if data.startswith(ZIP) else ())
+    merged = (binary_workbook.merged_cells(data) or merged_cells(data)) if is_zip else ()
+    if found.unseen_merges > sum(map(len, merged)):
+        notes.append(f"{name}: {found.unseen_merges} {UNFILLED}")
+    return _Opened(book, tuple(notes), merged)
 
 
-def _check(data: bytes, name: str) -> list[str]:
-    """Refuse what is no workbook or unfolds too far; return notes on cells without a value."""
+def _checked(data: bytes, name: str) -> workbook_guard.Inspection:
+    """Refuse what is no workbook or unfolds too far; return what was found in it."""
     if not data.startswith((ZIP, OLD_EXCEL)):
         raise SourceError(
             f"{name}: an Excel workbook was expected, but the file is not one, whatever its name; "
             "if it is text, declare format delimited, otherwise save it as .xlsx"
         )
-    found = workbook_guard.inspect(data, name) if data.startswith(ZIP) else workbook_guard.old(data)
-    said = (
-        (found.error_cells, "cells hold an Excel error; read as empty"),
-        (
-            found.valueless_cells,
-            "cells hold a formula without a stored value; read as empty: "
-            "open the file in Excel and save it",
-        ),
-        (
-            found.unseen_merges,
-            "merged cells are in this .xlsb; only their first row has the value: save it as .xlsx",
-        ),
+    return workbook_guard.inspect(data, name) if data.startswith(ZIP) else workbook_guard.old(data)
+
+
+def _valueless(found: workbook_guard.Inspection) -> Iterator[tuple[int, str]]:
+    """Yield how many cells have no value, and why."""
+    yield found.error_cells, "cells hold an Excel error; read as empty"
+    yield (
+        found.valueless_cells,
+        "cells hold a formula without a stored value; read as empty: "
+        "open the file in Excel and save it",
     )
-    return [f"{name}: {count} {what}" for count, what in said if count]
 
 
 def _sheet_name(source: SourceLike, sheets: Sequence[str], name: str) -> str:
