@@ -138,17 +138,27 @@ def normalize(text: str | None, gene: str | None = None) -> Genotype:
     >>> normalize("NGS en attente").result
     'pending'
     """
-    raw, known = (text or "").strip(), _plainly(gene or "")
-    plain = _plainly(raw)
+    raw, said = (text or "").strip(), (gene or "").strip()
+    if len(said) > MAX_LENGTH:  # before it is made plain: one sign may become 18
+        return _for_review(raw or said)
+    known = _plainly(said)
+    named = gene_symbol(known) if known else None
+    plain = _plainly(raw) if len(raw) <= MAX_LENGTH else raw
     if not plain and not known:
         return Genotype()
+    if len(plain) > MAX_LENGTH:
+        return _for_review(raw, named)
     if result := _no_variant(plain or known):
         return Genotype(result=result)
-    named = gene_symbol(known) if known else None
-    if len(plain) > MAX_LENGTH or (known and named is None):
-        return Genotype((Variant(raw or known, named, status="needs_review"),))
+    if known and named is None:
+        return _for_review(raw or known)
     variants = _variants(plain, raw or known, named)
     return Genotype(variants, _result(variants))
+
+
+def _for_review(raw: str, gene: str | None = None) -> Genotype:
+    """Return a text as one variant that a person has to look at."""
+    return Genotype((Variant(raw, gene, status="needs_review"),))
 
 
 def gene_symbol(text: str) -> str | None:

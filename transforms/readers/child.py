@@ -67,7 +67,7 @@ def answer(request: Mapping[str, Any]) -> dict[str, Any]:
     except (MemoryError, duckdb.OutOfMemoryException):
         return {"lost": OUT_OF_MEMORY}
     except OSError as error:
-        if error.errno == errno.ENOMEM:
+        if error.errno == errno.ENOMEM or "Out of Memory" in str(error):  # DuckDB's, by Arrow
             return {"lost": OUT_OF_MEMORY}
         return {"full": True} if error.errno in NO_SPACE else {"lost": _place(error)}
     except duckdb.IOException as error:

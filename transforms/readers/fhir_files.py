@@ -21,6 +21,7 @@ from transforms.readers.strict_json import NotStrictJsonError, Parser, text_of
 __all__ = ["Files", "Versions"]
 
 MAX_LINE_BYTES = 50 * 2**20
+MAX_BLANK_LINES = 1_000_000
 BUNDLES = ("batch", "collection", "document", "searchset", "transaction")
 TYPE = re.compile(rb'"resourceType"\s*:\s*"([A-Za-z]{1,40})"')
 
@@ -57,10 +58,15 @@ class Files:
         parser = Parser()
         with path.open("rb") as stream:
             lines = iter(lambda: stream.readline(MAX_LINE_BYTES), b"")
+            blank = 0
             for number, line in enumerate(lines, start=1):
+                if not line.strip():
+                    blank += 1
+                    _refuse_blanks(blank, name)
+                    continue
                 kinds = {kind.decode() for kind in TYPE.findall(line)}
                 marked = any(mark in line for mark in self.marks)
-                if line.strip() and (marked or not kinds or kinds & self.wanted):
+                if marked or not kinds or kinds & self.wanted:
                     where = f"{name}: line {number}"
                     yield number, "", _checked(_parsed(parser, line, where), where)
                 else:
@@ -113,6 +119,14 @@ def _is_ndjson(path: Path, name: str) -> bool:
         reason = error.strerror or "unreadable"
         raise SourceError(f"{name}: cannot be read ({reason}); check its permissions") from None
     return first.startswith(b"{") and first.endswith(b"}") and second.startswith(b"{")
+
+
+def _refuse_blanks(count: int, name: str) -> None:
+    if count > MAX_BLANK_LINES:
+        raise SourceError(
+            f"{name}: more than {MAX_BLANK_LINES} of its lines are empty; "
+            "NDJSON has one resource per line: export again"
+        )
 
 
 def _parsed(parser: Parser, line: bytes, where: str) -> Any:

@@ -27,6 +27,7 @@ from transforms.readers.relation import (
     begin,
     column_names,
     matching_files,
+    refuse_inflated,
     some,
     store,
 )
@@ -153,9 +154,11 @@ def _names(path: Path, name: str) -> tuple[str, ...]:
 def _opened(path: Path, name: str) -> pq.ParquetFile:
     begin(name)
     try:
-        return pq.ParquetFile(path)
+        file = pq.ParquetFile(path)
     except BROKEN:
         raise _unreadable(name) from None
+    refuse_inflated(name, file.metadata.num_rows, file.metadata.num_columns, path.stat().st_size)
+    return file
 
 
 def _unreadable(name: str) -> SourceError:

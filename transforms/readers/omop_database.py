@@ -13,7 +13,7 @@ import duckdb
 import pyarrow as pa
 
 from transforms.errors import AbsentError, SourceError
-from transforms.readers.relation import BATCH_ROWS, begin
+from transforms.readers.relation import BATCH_ROWS, begin, refuse_inflated
 from transforms.sql import identifier, qualified
 
 
@@ -78,7 +78,19 @@ def table_of(path: Path, name: str, wanted: str) -> tuple[str, str]:
             f"{name}: table '{wanted}' is in the schemas {', '.join(s for s, _ in found)}; "
             "write schema.table in 'sheet'"
         )
+    _refuse_inflated(path, name, found[0])
     return found[0]
+
+
+def _refuse_inflated(path: Path, name: str, table: tuple[str, str]) -> None:
+    """Raise SourceError when `table` has more rows than an honest file of this size holds."""
+    with _opened(path, name) as connection:
+        ((rows, width),) = connection.execute(
+            "select estimated_size, column_count from duckdb_tables() "
+            "where schema_name = $1 and table_name = $2",
+            list(table),
+        ).fetchall()
+    refuse_inflated(name, rows, width, path.stat().st_size)
 
 
 def columns(path: Path, name: str, table: tuple[str, str]) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms.errors import SourceError
-from transforms.first_look import AT_ONCE
+from transforms.first_look import AT_ONCE, is_inflated
 from transforms.sql import identifier, qualified
 
 
@@ -39,6 +39,7 @@ __all__ = [
     "nothing",
     "parquet_name",
     "part",
+    "refuse_inflated",
     "some",
     "store",
     "telling",
@@ -78,6 +79,10 @@ class SourceLike(Protocol):
     @property
     def header_row(self) -> int:
         """Row that holds the column names, counted from 1."""
+
+    @property
+    def header_lines(self) -> int:
+        """Rows of the header, the last of which is `header_row`."""
 
     @property
     def encoding(self) -> str:
@@ -273,6 +278,15 @@ def content(path: Path, name: str) -> bytes:
     if not data:
         raise SourceError(f"{name}: the file is empty (0 bytes); export it again")
     return data
+
+
+def refuse_inflated(name: str, rows: int, columns: int, size: int) -> None:
+    """Raise SourceError when a file declares far more cells than its `size` in bytes can mean."""
+    if is_inflated(rows * columns, size):
+        raise SourceError(
+            f"{name}: it declares {rows} rows of {columns} columns in {size // 1000} kB, far more "
+            "than a table of records takes, so it was not read; export the table again, or as CSV"
+        )
 
 
 def column_names(header: Sequence[str]) -> tuple[str, ...]:

@@ -198,3 +198,23 @@ def test_every_alias_is_known_alone_and_within_a_text(alias: str, symbol: str) -
 def test_nothing_gives_nothing() -> None:
     assert [normalize(text) == normalize(None) for text in ("", "  ", "\u00a0")] == [True] * 3
     assert normalize(None).variants == ()
+
+
+def test_a_text_too_long_to_be_a_genotype_is_not_even_made_plain(monkeypatch) -> None:
+    """One sign may become 18 in Unicode's plain form, so length is looked at before."""
+
+    def plainly(text: str) -> str:
+        assert len(text) <= 400
+        return text
+
+    monkeypatch.setattr("transforms.genotype._plainly", plainly)
+    text = "\ufdfa" * 401
+    (variant,) = normalize(text).variants
+    assert (variant.raw, variant.status) == (text, "needs_review")
+    (variant,) = normalize("c.643G>A", text).variants
+    assert (variant.raw, variant.gene, variant.status) == ("c.643G>A", None, "needs_review")
+
+
+def test_a_long_text_keeps_the_gene_of_its_column() -> None:
+    (variant,) = normalize("c.643G>A " * 50, "ClC-7").variants
+    assert (variant.gene, variant.status) == ("CLCN7", "needs_review")
