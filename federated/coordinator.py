@@ -15,16 +15,23 @@ site's: what arrives from a site is uniformly random (`federated.secure_sum`).
 
 import importlib.metadata
 import secrets
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from federated import disclosure, ring
 from federated.agreement import Gathering, ProtocolError, gather, threshold
-from federated.analysis import Ask, Done, Outcome
+from federated.analysis import AnalysisView, Ask, Done, Outcome
+from federated.attendance import Attendance
 from federated.conversation import broadcast_digest, query_context
+from federated.desk import Desk
 from federated.ledger import Ledger
 from federated.messages import (
     Absent,
@@ -33,23 +40,31 @@ from federated.messages import (
     Contribute,
     Contributed,
     Endorsed,
-    Failed,
     Masked,
     Message,
     Open,
-    Refused,
     Reply,
     Revealed,
     Settle,
     Unmask,
 )
+from federated.overlap import (
+    OVERLAP,
+    TOO_SIMILAR,
+    Earlier,
+    earlier_questions,
+    hide,
+    near,
+    shape,
+)
 from federated.policy import Policy
-from federated.refusals import FAILURES, RULES
 from federated.request import Request
 from federated.results import Result, ResultStore
 from federated.roster import Roster
 from federated.secure_sum import check_endorsed, check_masked, open_sum
-from federated.statistics import Blocks, Broadcast
+from federated.statistics import Blocks, Broadcast, Counts, Shapes
+from federated.views import DICTIONARY_VIEWS
+from federated.witness import Note, read_notes
 from transforms.dictionary import DICTIONARY
 from transforms.errors import RefusedError, SiteDownError, raise_all
 
@@ -62,56 +77,74 @@ Expected = TypeVar("Expected", Announced, Contributed, Masked, Endorsed, Reveale
 Carrier = TypeVar("Carrier", Contributed, Masked)
 
 MOST_ATTEMPTS = 3
+LONGEST_TURN = 5.0  # seconds that a query waits for the first sum of those about the same view
+TURNS: dict[tuple[Path, str], threading.Lock] = {}
+TURNS_LOCK = threading.Lock()
 
 
-@dataclass
-class _Missing:
-    """Sites that do not take part: absent (reason), refused (rule) or failed (code)."""
-
-    absent: dict[str, str] = field(default_factory=dict)
-    refused: dict[str, str] = field(default_factory=dict)
-    failed: dict[str, str] = field(default_factory=dict)
-
-    def note(self, site: str, reply: object) -> None:
-        """Record why `site` does not take part."""
-        if isinstance(reply, Refused):
-            self.refused[site] = reply.rule if reply.rule in RULES else "protocol"
-        elif isinstance(reply, Failed):
-            self.failed[site] = reply.code if reply.code in FAILURES else "internal"
-        else:
-            self.absent[site] = reply.reason if isinstance(reply, Absent) else "garbled"
-
-    def sites(self) -> set[str]:
-        """Every site that was noted."""
-        return {*self.absent, *self.refused, *self.failed}
-
-    def error(self, have: int, need: int) -> RefusedError | SiteDownError:
-        """What to tell the analyst when too few sites are left."""
-        lines = [f"{have} {'site' if have == 1 else 'sites'} can answer and {need} are needed"]
-        lines += [f"{site}: absent ({why})" for site, why in sorted(self.absent.items())]
-        lines += [f"{site}: refused, {RULES[rule]}" for site, rule in sorted(self.refused.items())]
-        lines += [f"{site}: failed, {FAILURES[code]}" for site, code in sorted(self.failed.items())]
-        down = self.absent or self.failed
-        kind = SiteDownError if down and not self.refused else RefusedError
-        return kind("\n".join(lines))
-
-
-@dataclass
-class _Query:
-    """One conversation with the sites that take part."""
+@dataclass(frozen=True)
+class _Asked:
+    """A request, under which terms, and how the sites are reached."""
 
     request: Request
     roster: Roster
     policy: Policy
     ask: AskSites
     timeout: float
+    views: Mapping[str, AnalysisView]
+
+
+@dataclass
+class _Query:
+    """One conversation with the sites that take part.
+
+    `earlier` are the questions that this one is compared with, `heads` the sites' ledgers at last.
+    """
+
+    asked: _Asked
     session: str
     gathering: Gathering
-    missing: _Missing
+    notes: Mapping[str, Note]
+    words: Mapping[str, object]
+    missing: Attendance
+    heads: dict[str, Mapping[str, object]] = field(default_factory=dict)
+    near: NDArray[np.bool_] | None = None
+
+    @property
+    def request(self) -> Request:
+        """What is asked."""
+        return self.asked.request
+
+    @property
+    def roster(self) -> Roster:
+        """Who may answer."""
+        return self.asked.roster
+
+    @property
+    def policy(self) -> Policy:
+        """The rules of the gate."""
+        return self.asked.policy
+
+    @property
+    def earlier(self) -> tuple[Earlier, ...]:
+        """The questions that this one is compared with: the same that the sites find."""
+        if self.policy.exact:
+            return ()
+        answered = {site: note.answered for site, note in self.notes.items()}
+        return earlier_questions(answered, self.words, self.request, self.asked.views)
+
+    def shapes(self, number: int, broadcast: Broadcast) -> Shapes:
+        """Public shapes of what each site sends in a round."""
+        shapes, earlier = self.request.shapes(broadcast), self.earlier if number == 1 else ()
+        return {**shapes, OVERLAP: shape(self.request, earlier)} if earlier else shapes
+
+    def ask(self, messages: Mapping[str, Message]) -> Replies:
+        """Send messages and wait for the replies."""
+        return self.asked.ask(messages, self.asked.timeout)
 
 
-class _SitesLostError(Exception):
-    """Sites fell silent before anything was unmasked: starting afresh without them is safe."""
+class _AskAgainError(Exception):
+    """Before anything of the query was unmasked: starting afresh, without lost sites, is safe."""
 
 
 def run(
@@ -122,8 +155,12 @@ def run(
     ask: AskSites,
     state: Path,
     timeout: float = 30.0,
+    views: Mapping[str, AnalysisView] = DICTIONARY_VIEWS,
+    analyst: str = "",
 ) -> Result:
     """Answer `request` from the sites of `roster`; ledger and result store lie in folder `state`.
+
+    `views` are those that the request was parsed with; `analyst` is who asks, for the day's budget.
 
     Raises RefusedError when a rule says no, SiteDownError when fewer sites than needed answered.
     """
@@ -131,25 +168,57 @@ def run(
         RefusedError,
         disclosure.table_problems(request.definition.table(request.design), policy),
     )
-    store, ledger = ResultStore(state / "results"), _ledger(state / "ledger")
-    missing = _Missing()
+    desk = Desk(_ledger(state / "ledger"), ResultStore(state / "results"), analyst)
+    asked, missing = _Asked(request, roster, policy, ask, timeout, views), Attendance()
+    try:
+        desk.check_budget(request, policy)
+        return _attempts(asked, desk, missing)
+    except (RefusedError, SiteDownError):
+        desk.note_unanswered(request, missing)
+        raise
+
+
+def _attempts(asked: "_Asked", desk: Desk, missing: Attendance) -> Result:
+    """Ask, and ask again without the sites that were lost before anything was unmasked."""
     for _ in range(MOST_ATTEMPTS):
-        query = _open(request, roster, policy, ask, timeout, missing)
-        key = ResultStore.key(
-            request.digest, query.gathering.releases, roster.digest, policy.digest
-        )
-        if kept := store.get(key):
-            return kept
-        ledger.append("asked", {"question": request.digest, "sites": query.gathering.sites})
         try:
-            outcome = _converse(query)
-        except _SitesLostError:
+            return _attempt(asked, desk, missing)
+        except _AskAgainError:
             continue
-        result = _publish(query, outcome)
-        ledger.append("answered", {"question": request.digest, "result": result.digest})
-        store.put(key, result)
-        return result
-    raise missing.error(len(roster.sites) - len(missing.sites()), needed_sites(request, policy))
+    have = len(asked.roster.sites) - len(missing.sites())
+    raise missing.error(have, needed_sites(asked.request, asked.policy))
+
+
+def _attempt(asked: "_Asked", desk: Desk, missing: Attendance) -> Result:
+    """Ask once: an answer that is kept, or a new one."""
+    request, roster, policy = asked.request, asked.roster, asked.policy
+    with _in_turn(desk.ledger.path, request.view):
+        query = _open(asked, desk, missing)
+        releases, needed = query.gathering.releases, needed_sites(request, policy)
+        if kept := desk.kept(request, releases, roster, policy, needed):
+            return kept
+        desk.note_asked(request, query.gathering, query.notes)
+        total = _first_sum(query)
+    result = _publish(query, _converse(query, total))
+    key = ResultStore.key(request.digest, releases, roster.digest, policy.digest)
+    desk.note_answered(result, key, missing, query.heads, roster)
+    return result
+
+
+@contextmanager
+def _in_turn(ledger: Path, view: str) -> Iterator[None]:
+    """Begin one query about a view after the other, so that each is compared with those before.
+
+    Sites refuse one that was not, so to wait for ever would gain nothing.
+    """
+    with TURNS_LOCK:
+        turn = TURNS.setdefault((ledger, view), threading.Lock())
+    mine = turn.acquire(timeout=LONGEST_TURN)
+    try:
+        yield
+    finally:
+        if mine:
+            turn.release()
 
 
 @lru_cache(maxsize=8)
@@ -158,40 +227,40 @@ def _ledger(folder: Path) -> Ledger:
     return Ledger(folder)
 
 
-def _open(
-    request: Request,
-    roster: Roster,
-    policy: Policy,
-    ask: AskSites,
-    timeout: float,
-    missing: _Missing,
-) -> _Query:
-    """Exchange 1: find out who takes part, and gather their keys."""
-    session = secrets.token_hex(16)
-    message = Open(
-        session, request.to_mapping(), policy.canonical(), roster.digest, DICTIONARY.version
-    )
+def _open(asked: "_Asked", desk: Desk, missing: Attendance) -> _Query:
+    """Exchange 1: find out who takes part, and gather their keys and notes."""
+    request, policy, roster = asked.request, asked.policy, asked.roster
+    session, words = secrets.token_hex(16), desk.words(request.view)
+    terms = (request.to_mapping(), policy.canonical(), roster.digest, DICTIONARY.version)
+    message = Open(session, *terms, desk.heads(), tuple(sorted(words)))
     invited = sorted(set(roster.sites) - missing.sites())
-    replies = ask(dict.fromkeys(invited, message), timeout) if invited else {}
+    replies = asked.ask(dict.fromkeys(invited, message), asked.timeout) if invited else {}
     announced = _sorted_out(replies, invited, Announced, missing)
     minimum = needed_sites(request, policy)
     if len(announced) < minimum:
         raise missing.error(len(announced), minimum)
-    context = query_context(
-        session, request.digest, policy.digest, roster.digest, DICTIONARY.version
-    )
+    context = query_context(session, request.digest, policy.digest, *terms[2:])
     packed = {site: reply.announcement for site, reply in announced.items()}
     try:
         gathering = gather(packed, roster, context, request.definition.rounds, minimum)
+        notes = read_notes(gathering)
     except ProtocolError as error:
         raise SiteDownError(f"the sites' keys do not fit together ({error.rule})") from None
-    return _Query(request, roster, policy, ask, timeout, session, gathering, missing)
+    if not desk.check_heads(notes, roster, missing):
+        raise _AskAgainError
+    told = [reply.questions for reply in announced.values()]
+    questions = {**{d: w for item in told for d, w in item.items()}, **words}
+    return _Query(asked, session, gathering, notes, _named(questions, notes), missing)
 
 
-def _converse(query: _Query) -> Outcome:
-    """Exchanges 2 and on: data rounds until the analysis is done."""
-    analysis, design = query.request.definition, query.request.design
-    step, number = Ask(), 1
+def _named(questions: Mapping[str, object], notes: Mapping[str, Note]) -> Mapping[str, object]:
+    """Those questions that a site's note names."""
+    named = {digest for note in notes.values() for digest, _ in note.answered}
+    return {digest: questions[digest] for digest in sorted(named & set(questions))}
+
+
+def _first_sum(query: _Query) -> Blocks:
+    """Exchanges 2 to 4: the first data round, after which every site has the query written down."""
     contributed = _contribute(query)
     masked = {site: reply.masked for site, reply in contributed.items()}
     inboxes = {
@@ -202,28 +271,36 @@ def _converse(query: _Query) -> Outcome:
         }
         for site in contributed
     }
+    return _unmask(query, 1, masked, {}, inboxes)
+
+
+def _converse(query: _Query, total: Blocks) -> Outcome:
+    """The exchanges after the first data round, if any, until the analysis is done."""
+    analysis, design = query.request.definition, query.request.design
+    step, number = Ask(), 1
+    disclosure.check_contributing(total, query.policy)
+    query.near = _too_near(query, total)
     while True:
-        total = _unmask(query, number, masked, step.broadcast, inboxes)
-        if number == 1:
-            disclosure.check_contributing(total, query.policy)
         following = analysis.combine(total, design, step)
         if isinstance(following, Done):
             return following.outcome
-        step, number, inboxes = _screened(following, query.policy), number + 1, {}
-        message = Continue(query.session, number, step.broadcast)
-        masked = _masked_by_all(query, message)
+        if following.model and disclosure.model_problems(following.model, query.policy):
+            return following.model
+        step, number = _screened(following, query.policy), number + 1
+        masked = _masked_by_all(query, Continue(query.session, number, step.broadcast))
+        total = _unmask(query, number, masked, step.broadcast, {})
 
 
 def _contribute(query: _Query) -> Mapping[str, Contributed]:
     """Exchange 2. Nothing can be unmasked before it, so a site that is lost here is left out."""
     packed = {site: item.pack() for site, item in query.gathering.announcements.items()}
-    message = Contribute(query.session, packed)
+    message = Contribute(query.session, packed, query.words)
     sites = query.gathering.sites
-    replies = query.ask(dict.fromkeys(sites, message), query.timeout)
+    replies = query.ask(dict.fromkeys(sites, message))
     replies = _authentic(query, Contributed, 1, {}, replies)
     contributed = _sorted_out(replies, sites, Contributed, query.missing)
     if len(contributed) < len(sites):
-        raise _SitesLostError
+        raise _AskAgainError
     return contributed
 
 
@@ -236,13 +313,14 @@ def _unmask(
 ) -> Blocks:
     """Two exchanges: have the survivors signed, then the masks revealed; return the sum."""
     sites = query.gathering.sites
-    shapes = query.request.shapes(broadcast)
+    shapes = query.shapes(number, broadcast)
     settles = {s: Settle(query.session, number, sites, inboxes.get(s, {})) for s in sites}
     endorsed = _endorsements(query, number, broadcast_digest(broadcast), settles)
     signatures = {site: reply.signature for site, reply in endorsed.items()}
     unmasks = dict.fromkeys(endorsed, Unmask(query.session, number, signatures))
     revealed = _ask_enough(query, unmasks, Revealed)
     shares = {site: reply.shares for site, reply in revealed.items()}
+    query.heads |= {site: reply.head for site, reply in revealed.items()}
     try:
         return ring.unpack(open_sum(query.gathering, number, masked, shares), shapes)
     except (ProtocolError, ring.RingError):
@@ -286,7 +364,7 @@ def _authentic(
     query: _Query, kind: type[Carrier], number: int, broadcast: Broadcast, replies: Replies
 ) -> Replies:
     """Take a masked vector that is not of the public length, or not signed, as garbled."""
-    length = ring.length(query.request.shapes(broadcast))
+    length = ring.length(query.shapes(number, broadcast))
     binding = broadcast_digest(broadcast)
 
     def check(site: str, reply: Carrier) -> None:
@@ -345,13 +423,14 @@ def _ask_twice(
     found: dict[str, Expected] = {}
     left = dict(messages)
     for _ in range(2):
-        lost = _Missing()
-        found |= _sorted_out(checked(query.ask(left, query.timeout)), left, kind, lost)
-        left = {site: messages[site] for site in lost.absent}
+        lost = Attendance()
+        found |= _sorted_out(checked(query.ask(left)), left, kind, lost)
+        left = {site: messages[site] for site in lost.sites("absent", "slow")}
         if not left:
             break
-    for part in ("absent", "refused", "failed"):
-        getattr(query.missing, part).update(getattr(lost, part))
+    if "overtaken" in lost.out["refused"].values():
+        raise _AskAgainError
+    query.missing.take(lost)
     return found
 
 
@@ -359,7 +438,7 @@ def _sorted_out(
     replies: Replies,
     asked: "Mapping[str, object] | list[str] | tuple[str, ...]",
     kind: type[Expected],
-    missing: _Missing,
+    missing: Attendance,
 ) -> dict[str, Expected]:
     """Return the replies of the expected kind, noting every other site as missing."""
     found: dict[str, Expected] = {}
@@ -372,36 +451,44 @@ def _sorted_out(
     return found
 
 
+def _too_near(query: _Query, total: Blocks) -> NDArray[np.bool_] | None:
+    """Which cells lie too near to answered ones; RefusedError when that is another set of sites'.
+
+    The same numbers with more sites would tell of the few patients that those have.
+    """
+    block, earlier = total.get(OVERLAP), query.earlier
+    if not isinstance(block, Counts):
+        return None
+    found = near(block, query.request, earlier, query.policy.grid + 1)
+    if found.any() and any(e.question.counted == query.request.counted for e in earlier):
+        raise RefusedError(TOO_SIMILAR)
+    return found
+
+
 def _screened(step: Ask, policy: Policy) -> Ask:
-    """Put the gate's decision on each screened block into the broadcast; refuse a bad model."""
-    if step.model is not None:
-        disclosure.check_model(step.model, policy)
+    """Put the gate's decision on each screened block into the broadcast."""
     passed = {name: disclosure.passing(screen, policy) for name, screen in step.screen.items()}
     return replace(step, broadcast={**step.broadcast, **passed})
 
 
 def _publish(query: _Query, outcome: Outcome) -> Result:
     """Pass the gate and add where the result comes from."""
-    request, missing = query.request, query.missing
+    request = query.request
+    hidden = query.near is not None and bool(query.near.any())
+    if hidden and query.near is not None:
+        outcome = hide(outcome, query.near)
     published = disclosure.release(outcome, query.policy)
     provenance = {
         "question": request.digest,
         "releases": dict(query.gathering.releases),
-        "absent": _others(missing.absent, query),
-        "refused": _others(missing.refused, query),
-        "failed": _others(missing.failed, query),
-        "policy": {"digest": query.policy.digest, **query.policy.canonical()},
+        **query.missing.counts(without=query.gathering.sites),
+        "policy": query.policy.described(),
         "versions": {
             "marmor": importlib.metadata.version("marmor"),
             "dictionary": DICTIONARY.version,
         },
     }
     return Result(request.analysis, request.question(), published.data, provenance)
-
-
-def _others(notes: Mapping[str, str], query: _Query) -> Mapping[str, str]:
-    """Notes on sites outside the sum; one that only missed the unmasking is in it all the same."""
-    return {s: why for s, why in sorted(notes.items()) if s not in query.gathering.sites}
 
 
 def needed_sites(request: Request, policy: Policy) -> int:

@@ -26,7 +26,16 @@ from transforms.manifest import seal_digest
 from transforms.sql import identifier
 
 
-__all__ = ["FrameError", "locked_connection", "parse_view", "read_view", "select_view", "to_frame"]
+__all__ = [
+    "FrameError",
+    "cohort_rows",
+    "locked_connection",
+    "parse_view",
+    "read_view",
+    "select_view",
+    "to_codes",
+    "to_frame",
+]
 
 # Every setting was tried against 53 hostile statements on DuckDB 2.0.0. `memory_limit` is no hard
 # bound: the process that runs this must have one of its own.
@@ -43,6 +52,9 @@ LOCKED: Mapping[str, str] = {
     "max_temp_directory_size": "0KB",
     "max_expression_depth": "100",
 }
+
+
+ROW = '"row number"'  # no variable of a view has a blank in its name
 
 
 class FrameError(Exception):
@@ -71,6 +83,34 @@ def to_frame(
         raise FrameError("query_failed") from None
     columns = {name: _column(rows.column(name), variables[name]) for name in fields}
     return Frame(rows.num_rows, columns)
+
+
+def cohort_rows(
+    table: pa.Table, cohorts: Sequence[Cohort | None], variables: Mapping[str, Variable]
+) -> list[NDArray[np.bool_]]:
+    """Return, for each cohort, which rows of a view's `table` are in it, in the table's order.
+
+    Raises FrameError with a fixed code.
+    """
+    compiled = [cohort_sql(cohort) if cohort else ("true", []) for cohort in cohorts]
+    columns = ", ".join(f"({sql}) as c{number}" for number, (sql, _) in enumerate(compiled))
+    values = [value for _, parameters in compiled for value in parameters]
+    numbered = _plain(table, variables).append_column(
+        ROW.strip('"'), pa.array(range(table.num_rows))
+    )
+    query = f"select {columns} from cohort_view order by {ROW}"  # noqa: S608 - compiled
+    try:
+        with locked_connection(numbered) as connection:
+            rows = connection.sql(query, params=values).to_arrow_table()
+    except duckdb.Error:
+        raise FrameError("query_failed") from None
+    return [np.asarray(column.to_numpy(), dtype=np.bool_) for column in rows.columns]
+
+
+def to_codes(table: pa.Table, name: str, variable: Variable) -> NDArray[np.int64]:
+    """Return coded column `name` of a view's `table` as positions in its levels, -1 missing."""
+    column = _plain(table.select([name]), {name: variable}).column(name)
+    return np.asarray(_column(column, variable), dtype=np.int64)
 
 
 def select_view(tables: Mapping[str, pa.Table], view: str, names: Sequence[str]) -> pa.Table:

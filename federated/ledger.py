@@ -9,6 +9,7 @@ what the others wrote before it decides.
 """
 
 import fcntl
+import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,14 +17,20 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from transforms.chain import Chain, Entry
+from transforms.chain import FIRST, Chain, Entry
 from transforms.durable import append_line
 from transforms.errors import ConsortiumError
 
 
-__all__ = ["Entry", "Ledger", "Spending", "SpentError"]
+__all__ = ["Entry", "Head", "Ledger", "Spending", "SpentError"]
 
 CHAIN = Chain("marmor/ledger/1", escaped=True)
+
+
+_LACKS = (
+    "{path}: lacks an entry, or has another, that others have seen: it once had {entries} entries "
+    "of another end; restore the whole ledger"
+)
 
 
 class SpentError(Exception):
@@ -40,11 +47,23 @@ def _now() -> datetime:
 
 
 @dataclass(frozen=True)
+class Head:
+    """How a ledger stands: how many entries, the hash of the last one, and who keeps it signed."""
+
+    entries: int
+    hash: str
+    signature: str = ""
+
+
+@dataclass(frozen=True)
 class Spending:
     """One unmasking: which question, from which release, to whom, and over which broadcast.
 
     `counted` names the numbers that the sites sum; several questions may have the same. `words` is
-    the question as it was asked, for whoever reads the ledger.
+    the question as it was asked, for whoever reads the ledger, and to compare later ones with.
+    `heads` are the heads of the others' ledgers: this ledger is their witness. `completes` says
+    that sites may join the sites of an earlier answer: whoever spends has seen to it that what they
+    add tells nothing about one of them.
     """
 
     question: str
@@ -55,6 +74,8 @@ class Spending:
     survivors: tuple[str, ...]
     broadcast: str
     words: Mapping[str, object] = field(default_factory=dict)
+    heads: Mapping[str, object] = field(default_factory=dict)
+    completes: bool = False
 
     def same_numbers(self, body: Mapping[str, object]) -> bool:
         """Whether a ledger entry is about the same numbers of the same release."""
@@ -71,10 +92,12 @@ class Ledger:
     def __init__(self, folder: Path, now: Callable[[], datetime] = _now) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / "ledger.jsonl"
+        self._witness_path = folder / "witness.json"
         self._lock_path = folder / "ledger.lock"
         self._now = now
         self._thread_lock = threading.RLock()
         self._entries: list[Entry] = []
+        self._heads: dict[str, Mapping[str, object]] = {}
         self._read_to = 0
         self._held = 0  # depth of nested use; the file lock belongs to the outermost
         with self._locked():
@@ -84,6 +107,51 @@ class Ledger:
         """Return all entries, checked; ConsortiumError when the chain is broken."""
         with self._locked():
             return tuple(self._entries)
+
+    def head(self) -> Head:
+        """Return how the ledger stands now."""
+        with self._locked():
+            return Head(len(self._entries), str(self._last["hash"]) if self._last else FIRST)
+
+    def heads(self) -> Mapping[str, Mapping[str, object]]:
+        """Return the newest head of every other ledger that was written down here."""
+        with self._locked():
+            return dict(self._heads)
+
+    def holds(self, head: Head) -> bool:
+        """Whether the ledger once stood as `head` says: False when it was cut or written anew."""
+        with self._locked():
+            if head.entries == 0:
+                return head.hash == FIRST
+            if not 0 < head.entries <= len(self._entries):
+                return False
+            return bool(self._entries[head.entries - 1]["hash"] == head.hash)
+
+    def check_witness(self, head: Head) -> None:
+        """Keep the newest head that others have of this ledger, signed by its owner.
+
+        Raises ConsortiumError when the ledger does not hold it: entries were cut off or rewritten.
+        """
+        known = self.witnessed()
+        if known is None or head.entries > known.entries:
+            temporary = self._witness_path.with_suffix(".tmp")
+            temporary.write_text(json.dumps(asdict(head)), encoding="utf-8")
+            temporary.replace(self._witness_path)
+        if not self.holds(head):
+            raise ConsortiumError(_LACKS.format(path=self.path, entries=head.entries))
+
+    def witnessed(self) -> Head | None:
+        """Return the newest head of this ledger that others have told; None before the first."""
+        try:
+            return Head(**json.loads(self._witness_path.read_bytes()))
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def spent(self, release: str) -> tuple[Mapping[str, object], ...]:
+        """Return what was unmasked of `release`, oldest first."""
+        with self._locked():
+            bodies = [_body(entry) for entry in self._entries if entry["event"] == "spent"]
+        return tuple(body for body in bodies if body["release"] == release)
 
     def append(self, event: str, body: Mapping[str, object]) -> None:
         """Write one entry and force it to the disk."""
@@ -108,23 +176,41 @@ class Ledger:
         if len(asked) >= most_per_day:
             raise SpentError("budget_spent")
 
+    def check_asked(self, question: str, analyst: str, most_per_day: int) -> None:
+        """Raise SpentError when a new question would exceed the analyst's budget for today."""
+        today = self._now().date().isoformat()
+        with self._locked():
+            asked = {
+                _body(entry)["question"]
+                for entry in self._entries
+                if entry["event"] == "asked"
+                and str(entry["time"]).startswith(today)
+                and _body(entry).get("analyst") == analyst
+            }
+        if question not in asked and len(asked) >= most_per_day:
+            raise SpentError("analyst_budget_spent")
+
     def check_spend(self, spending: "Spending") -> bool:
         """Whether an unmasking would be new; SpentError when an earlier one forbids it.
 
         The same numbers of one release are summed for one roster and one set of survivors, and
         each round of a question for one broadcast: the difference of two answers would be one
         site's own. The session is no part of the key, so that asking again does not start afresh.
-        Not noticed yet: numbers that follow from others (a margin, a coarser grid, nearly the same
-        cohort) and changes between releases. Whoever has such sums over different sites, or of
-        before and after, can subtract them.
+        Other sites may only join (`completes`), and from then on are needed too. Numbers that
+        follow from others (a margin, a coarser grid, nearly the same cohort) are the matter of
+        `federated.overlap`. Not noticed: changes between releases.
         """
         with self._locked():
             earlier = [_body(e) for e in self._entries if e["event"] == "spent"]
         same = [e for e in earlier if spending.same_numbers(e)]
         if any(e["roster"] != spending.roster for e in same):
             raise SpentError("second_roster")
-        if any(e["survivors"] != list(spending.survivors) for e in same):
+        last = set(same[-1]["survivors"]) if same else set(spending.survivors)  # type: ignore[call-overload]
+        if last != set(spending.survivors) and not (
+            spending.completes and last < set(spending.survivors)
+        ):
             raise SpentError("second_survivors")
+        same = [e for e in same if e["survivors"] == list(spending.survivors)]
         this_round = [e for e in same if spending.same_round(e)]
         if any(e["broadcast"] != spending.broadcast for e in this_round):
             raise SpentError("second_broadcast")
@@ -179,6 +265,8 @@ class Ledger:
             where = f"{self.path}: line {len(self._entries) + 1}"
             raise ConsortiumError(f"{where} was changed or cut off; restore the ledger")
         self._entries.append(entry)
+        heads = _body(entry).get("heads")
+        self._heads |= heads if isinstance(heads, dict) else {}
         self._read_to += len(line)
 
 

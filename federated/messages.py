@@ -88,21 +88,31 @@ class Preflight:
 
 @dataclass(frozen=True)
 class Open:
-    """A new conversation about one request. `session` is 32 fresh random hexadecimal digits."""
+    """A new conversation about one request. `session` is 32 fresh random hexadecimal digits.
+
+    `heads` are the newest heads of all ledgers that the coordinator knows, its own as
+    `coordinator`; `known` names the earlier questions whose words it has.
+    """
 
     session: str
     request: Mapping[str, object]
     policy: Mapping[str, object]
     roster: str
     dictionary: str
+    heads: Mapping[str, object] = field(default_factory=dict)
+    known: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Contribute:
-    """Every participating site's announcement, the receiver's own included."""
+    """Every participating site's announcement, the receiver's own included.
+
+    `questions` gives the words of the earlier questions that the announcements name.
+    """
 
     session: str
     announcements: Mapping[str, bytes]
+    questions: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -153,10 +163,14 @@ class Cleared:
 
 @dataclass(frozen=True)
 class Announced:
-    """The site takes part: its release, fresh public keys and signature, packed."""
+    """The site takes part: its release, fresh public keys, its note and signature, packed.
+
+    `questions` gives the words of the questions in its note that the coordinator does not know.
+    """
 
     session: str
     announcement: bytes
+    questions: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -190,11 +204,15 @@ class Endorsed:
 
 @dataclass(frozen=True)
 class Revealed:
-    """Exactly one share per site: of its self mask, or of its pair key when it dropped out."""
+    """Exactly one share per site: of its self mask, or of its pair key when it dropped out.
+
+    `head` is the signed head of the site's ledger, which holds this unmasking by now.
+    """
 
     session: str
     round: int
     shares: Mapping[str, bytes]
+    head: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

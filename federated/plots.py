@@ -473,8 +473,9 @@ def _footnote(result: Drawable) -> str:
     provenance = result.provenance
     grid = provenance["policy"]["grid"]
     rounding = f"counts on a grid of {grid}, 1 to {grid} withheld" if grid > 1 else "exact counts"
-    out = [*provenance["absent"], *provenance["refused"], *provenance["failed"]]
-    without = f" · without {', '.join(sorted(out))}" if out else ""
+    kinds = ("absent", "slow", "refused", "failed")
+    out = sum(number for kind in kinds for number in provenance[kind].values())
+    without = f" · without {out} more" if out else ""
     sites = f"{len(provenance['releases'])} sites{without}"
     return f"{sites} · {rounding} · question {provenance['question'][:12]}"
 

@@ -17,19 +17,29 @@ RULES: Mapping[str, str] = {
     "next quarter begins; ask again then",
     "release_gone": "the release that was asked was taken back meanwhile; ask again",
     "budget_spent": "the site has answered its most questions for today; ask again tomorrow",
+    "analyst_budget_spent": "you have asked your most questions for today; ask again tomorrow",
     "second_roster": "this release has answered the question to another roster",
     "second_survivors": "this release has answered the question together with other sites; "
     "use that answer, or wait for those sites or the next release",
+    "late_alone": "too few sites would join an earlier answer, which would tell their own figures; "
+    "wait until more of the absent ones are back, or for the next release",
+    "overtaken": "the site answered another question meanwhile, with which this one was not "
+    "compared; ask again",
+    "too_much_answered": "the release has answered so much that a table of this size can no longer "
+    "be compared with all of it; ask a smaller one, or wait for the next release",
     "second_broadcast": "this release has answered this round of the question differently",
     "unknown_session": "the site does not know the conversation; it may have restarted: ask again",
     "protocol": "the coordinator did not keep to the protocol; the site has left the conversation",
 }
 
 # What the analyst can change by asking otherwise, or later.
-REMEDIABLE = frozenset({"table_too_large", "request_unknown", "budget_spent"})
+REMEDIABLE = frozenset(
+    {"table_too_large", "request_unknown", "budget_spent", "overtaken", "too_much_answered"}
+)
 
 FAILURES: Mapping[str, str] = {
     "garbled": "the site could not read the message",
+    "unreadable": "what came from the site could not be read, or was changed on its way",
     "view_missing": "the release lacks the analysis view",
     "manifest_missing": "the release has no manifest; run `marmor site verify` at the site",
     "view_changed": "the release was changed after publication; run `marmor site verify` there",

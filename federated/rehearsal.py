@@ -88,7 +88,12 @@ def rehearsing(
         roster, present = parties(computes, ids, policy, state, views)
         ask = in_process(present)
         yield lambda request: run(
-            _question(request, views), roster=roster, policy=policy, ask=ask, state=state
+            _question(request, views),
+            roster=roster,
+            policy=policy,
+            ask=ask,
+            state=state,
+            views=views,
         )
 
 

@@ -16,7 +16,8 @@
     value = "female"
 
 The digest names the question. It leaves `minimum_sites` out, which is a condition for answering
-and not part of what is asked, so that it cannot be varied to ask the same thing again.
+and not part of what is asked, so that it cannot be varied to ask the same thing again; likewise
+`complete_later`, which lets sites that were absent when it was answered join that answer.
 """
 
 import hashlib
@@ -38,7 +39,7 @@ from transforms.errors import RequestError, raise_all
 __all__ = ["Request", "load_request", "parse_request"]
 
 VERSION = 1
-KEYS = ("version", "analysis", "view", "parameters", "cohort", "minimum_sites")
+KEYS = ("version", "analysis", "view", "parameters", "cohort", "minimum_sites", "complete_later")
 MOST_SITES = 64  # the headroom of the ring
 MOST_PROBLEMS, LONGEST_PROBLEM = 20, 900  # what is said of a hopeless request, in characters each
 
@@ -53,6 +54,7 @@ class Request:
     cohort: Cohort | None
     minimum_sites: int
     design: Any = field(compare=False, repr=False)
+    complete_later: bool = False
 
     @property
     def definition(self) -> Analysis[Any]:
@@ -76,7 +78,10 @@ class Request:
 
     def to_mapping(self) -> Mapping[str, object]:
         """Return the request as plain JSON values, which `parse_request` accepts again."""
-        return {**self.question(), "minimum_sites": self.minimum_sites}
+        conditions: dict[str, object] = {"minimum_sites": self.minimum_sites}
+        if self.complete_later:
+            conditions["complete_later"] = True
+        return {**self.question(), **conditions}
 
     def canonical(self) -> bytes:
         """Return the question as canonical JSON."""
@@ -114,13 +119,16 @@ def parse_request(
     minimum = data.get("minimum_sites", 3)
     if type(minimum) is not int or not 1 <= minimum <= MOST_SITES:
         problems.append(f"minimum_sites must be a whole number from 1 to {MOST_SITES}")
+    later = data.get("complete_later", False)
+    if type(later) is not bool:
+        problems.append("complete_later must be true or false")
     cohort, wrong = _cohort(data.get("cohort"), view.variables) if view else (None, ())
     design = _design(data.get("parameters", {}), analysis, view, problems) if view else None
     raise_all(RequestError, _brief([*problems, *wrong]))
     if analysis is None or view is None or type(minimum) is not int:
         raise RequestError("the request is empty")
     parameters = analysis.canonical(design)
-    return Request(analysis.name, view.name, parameters, cohort, minimum, design)
+    return Request(analysis.name, view.name, parameters, cohort, minimum, design, later is True)
 
 
 def load_request(path: Path, views: Mapping[str, AnalysisView] = DICTIONARY_VIEWS) -> Request:

@@ -18,11 +18,11 @@ import secrets
 import threading
 import traceback
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from functools import singledispatchmethod
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -30,7 +30,7 @@ from federated.agreement import ProtocolError
 from federated.analysis import AnalysisView
 from federated.conversation import broadcast_digest, query_context
 from federated.disclosure import table_problems
-from federated.ledger import Ledger, Spending, SpentError
+from federated.ledger import Head, Ledger, Spending, SpentError
 from federated.messages import (
     Announced,
     Cleared,
@@ -54,14 +54,24 @@ from federated.messages import (
     decode,
     encode,
 )
+from federated.overlap import (
+    MOST_COUNTERS,
+    OVERLAP,
+    Earlier,
+    counters,
+    earlier_questions,
+    job,
+    shape,
+)
 from federated.policy import Policy, parse_policy
 from federated.refusals import FAILURES
 from federated.request import Request, parse_request
 from federated.ring import Limbs, pack
 from federated.roster import Roster
 from federated.secure_sum import Party
-from federated.statistics import Blocks, Broadcast, check_blocks
+from federated.statistics import CONTRIBUTING, Blocks, Broadcast, Counts, check_blocks
 from federated.views import DICTIONARY_VIEWS
+from federated.witness import COORDINATOR, Note, genuine_head, heads_in, read_notes, sign_head
 from transforms.dictionary import DICTIONARY
 from transforms.errors import ConsortiumError, RefusedError, RequestError
 
@@ -93,11 +103,19 @@ class _FailureError(Exception):
 
 @dataclass
 class _Session:
-    """One conversation: the checked question, the party in its secure sum, and where it stands."""
+    """One conversation: the checked question, the party in its secure sum, and where it stands.
+
+    `note` is what the site said at the opening; `alone` says that it joins an earlier answer with
+    fewer others than hide it; `heads` are how the others' ledgers stood.
+    """
 
     request: Request
+    policy: Policy
     release: str
+    note: Note
     party: Party
+    alone: bool = False
+    heads: Mapping[str, object] = field(default_factory=dict)
     round: int = 0
     binding: bytes = b""
     survivors: tuple[str, ...] = ()
@@ -181,13 +199,15 @@ class SiteParty:
 
     def _answer_once(self, message: Message) -> Reply:
         """Answer, or repeat the reply when the very same message was answered before."""
-        session = self._sessions.get(getattr(message, "session", ""))
-        if session is None or isinstance(message, Open):
-            return self._answer(message)
         name = hashlib.sha256(encode(message)).digest()
-        if name not in session.replies:
-            session.replies[name] = self._answer(message)
-        return session.replies[name]
+        session = self._sessions.get(getattr(message, "session", ""))
+        if session is not None and name in session.replies:
+            return session.replies[name]
+        reply = self._answer(message)
+        session = self._sessions.get(getattr(message, "session", ""))  # Open has begun it
+        if session is not None:
+            session.replies[name] = reply
+        return reply
 
     @singledispatchmethod
     def _answer(self, message: object) -> Reply:
@@ -216,6 +236,8 @@ class SiteParty:
         if message.session in self._sessions:
             raise _RefusalError("protocol")
         request, policy, release = self._accepted(message)
+        self._witnessed(message.heads)
+        note, words = self._note(request, release)
         context = query_context(
             message.session, request.digest, policy.digest, message.roster, message.dictionary
         )
@@ -227,17 +249,25 @@ class SiteParty:
             release=release,
             rounds=request.definition.rounds,
             minimum=max(policy.min_sites, request.minimum_sites),
+            note=note.pack(),
         )
-        self._sessions[message.session] = _Session(request, release, party)
+        heads = {name: head for name, head in message.heads.items() if name == COORDINATOR}
+        session = _Session(request, policy, release, note, party, heads=heads)
+        self._sessions[message.session] = session
         while len(self._sessions) > MOST_SESSIONS:
             self._sessions.popitem(last=False)
-        return Announced(message.session, party.announce())
+        unknown = {digest: words[digest] for digest in words if digest not in message.known}
+        return Announced(message.session, party.announce(), unknown)
 
     @_answer.register
     def _contribute(self, message: Contribute) -> Reply:
         session = self._session(message.session)
         shares = session.party.share(message.announcements)
-        return Contributed(message.session, shares, *self._mask(session, 1, {}))
+        notes = read_notes(session.party.gathering)
+        session.heads = {**session.heads, **heads_in(notes)}
+        earlier = self._earlier(session, notes, message.questions)
+        self._check_joining(session, earlier)
+        return Contributed(message.session, shares, *self._mask(session, 1, {}, earlier))
 
     @_answer.register
     def _continue(self, message: Continue) -> Reply:
@@ -266,10 +296,12 @@ class SiteParty:
         self._check_round(session, message.round)
         self._check_standing(session.release)
         self._check_budget(session.request, session.release)
+        if message.round == 1:
+            self._check_overtaken(session)
         shares = session.party.reveal(message.round, message.signatures)
         # On the disk before the shares leave: a crash may lose an answer, never the memory of one.
         self._ledger.spend(self._spending(session, session.survivors))
-        return Revealed(message.session, message.round, shares)
+        return Revealed(message.session, message.round, shares, asdict(self._signed_head()))
 
     def _spending(self, session: _Session, survivors: tuple[str, ...]) -> Spending:
         """What the ledger remembers of an unmasking."""
@@ -282,21 +314,100 @@ class SiteParty:
             survivors=survivors,
             broadcast=session.binding.hex(),
             words=session.request.question(),
+            heads={name: told for name, told in session.heads.items() if name != self._site},
+            completes=session.request.complete_later,
         )
 
-    def _mask(self, session: _Session, number: int, broadcast: Broadcast) -> tuple[Limbs, bytes]:
+    def _signed_head(self) -> Head:
+        """How the ledger stands, under this site's signature."""
+        head = self._ledger.head()
+        return sign_head(self._site, self._identity, head.entries, head.hash)
+
+    def _witnessed(self, heads: Mapping[str, object]) -> None:
+        """Fail when the ledger does not hold a head that this site once signed."""
+        head = genuine_head(self._site, heads.get(self._site), self._roster)
+        if head is not None:
+            self._ledger.check_witness(head)
+
+    def _note(self, request: Request, release: str) -> tuple[Note, Mapping[str, object]]:
+        """What this site says at the opening, and the words of the questions that it names."""
+        words: dict[str, object] = {}
+        answered: set[tuple[str, tuple[str, ...]]] = set()
+        for body in self._ledger.spent(release):
+            told, survivors = body["words"], cast(Sequence[object], body["survivors"])
+            if isinstance(told, Mapping) and told.get("view") == request.view:
+                words[str(body["question"])] = told
+                answered.add((str(body["question"]), tuple(map(str, survivors))))
+        return Note(self._signed_head(), tuple(sorted(answered))), words
+
+    def _earlier(
+        self, session: _Session, notes: Mapping[str, Note], words: Mapping[str, object]
+    ) -> tuple[Earlier, ...]:
+        """The questions that this one is compared with, from what all sites say they answered."""
+        if session.policy.exact:
+            return ()
+        answered = {site: note.answered for site, note in notes.items()}
+        try:
+            return earlier_questions(answered, words, session.request, self._views)
+        except RequestError:
+            raise ProtocolError("wrong_words") from None
+
+    def _check_overtaken(self, session: _Session) -> None:
+        """Refuse when another question was answered meanwhile, unknown to this one's sites."""
+        now, _ = self._note(session.request, session.release)
+        mine = (session.request.digest, session.survivors)
+        if set(now.answered) - set(session.note.answered) - {mine}:
+            raise _RefusalError("overtaken")
+
+    def _check_joining(self, session: _Session, earlier: Sequence[Earlier]) -> None:
+        """Refuse to join an answer of others, or let others join, where too few would join."""
+        sites, policy = set(session.party.gathering.sites), session.policy
+        same = [e for e in earlier if e.question.counted == session.request.counted]
+        late = [sites - set(item.survivors) for item in same if set(item.survivors) < sites]
+        if any(len(joining) < policy.min_late_sites for joining in late):
+            raise _RefusalError("late_alone")
+        session.alone = any(
+            self._site in joining and len(joining) < policy.min_sites for joining in late
+        )
+
+    def _check_alone(self, session: _Session, blocks: Blocks) -> None:
+        """Refuse to join an answer with counts of too few, when nobody else's hide them."""
+        counts = (
+            block.values
+            for name, block in blocks.items()
+            if isinstance(block, Counts) and name not in (CONTRIBUTING, OVERLAP)
+        )
+        if any(bool(((c > 0) & (c <= session.policy.grid)).any()) for c in counts):
+            raise _RefusalError("late_alone")
+
+    def _mask(
+        self,
+        session: _Session,
+        number: int,
+        broadcast: Broadcast,
+        earlier: Sequence[Earlier] = (),
+    ) -> tuple[Limbs, bytes]:
         """Compute the site's blocks for a round, put the round's masks on them, and sign."""
         if number != session.round + 1:
             raise _RefusalError("protocol")
         request = session.request
+        if earlier and counters(request, earlier) > MOST_COUNTERS:
+            raise _RefusalError("too_much_answered")
         shapes = request.shapes(broadcast)
         try:
             blocks = self._compute(request.to_mapping(), broadcast, session.release)
+            if earlier:
+                limit = session.policy.grid + 1
+                task = job(request, earlier, self._site, limit)
+                blocks = {**blocks, **self._compute(task, {}, session.release)}
+                shapes = {**shapes, OVERLAP: shape(request, earlier)}
             check_blocks(blocks, shapes)
             vector = pack(blocks)
         except Exception as error:
             code = str(getattr(error, "code", ""))
             raise _FailureError(code if code in FAILURES else "tally_failed") from error
+        if session.alone:
+            self._check_alone(session, blocks)
         session.round, session.binding = number, broadcast_digest(broadcast)
         return session.party.mask(number, vector, session.binding)
 

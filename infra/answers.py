@@ -187,6 +187,6 @@ def _provenance(result: Result) -> str:
     """Say who answered."""
     provenance = result.provenance
     parts = [f"{len(provenance['releases'])} sites answered"]
-    for key in ("absent", "refused", "failed"):
-        parts += [f"{key}: {site} ({why})" for site, why in provenance[key].items()]
+    for kind in ("absent", "slow", "refused", "failed"):
+        parts += [f"{number} {kind} ({why})" for why, number in provenance[kind].items()]
     return "; ".join(parts) + "."
