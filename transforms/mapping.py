@@ -5,10 +5,11 @@ A data manager fills a workbook `mapping/mapping.xlsx` with four sheets, or four
 
 **sources**: one row per file (or per sheet, instrument, table, block of a file)
     source (its id), system, file (pattern in the inbox, such as `biologie_*.xlsx`), format
-    (delimited | excel | redcap | omop | phenopackets | fhir), sheet, header_row, encoding,
+    (delimited | excel | redcap | omop | phenopackets | fhir), sheet, header_row (of an Excel sheet
+    also `3-4`: headings over several columns and the names below them, `Labor / Hb`), encoding,
     delimiter, decimal (`,` or `.`), date_order (DMY | MDY | YMD), missing (tokens that mean "no
-    value", separated by `;`), id_column (the column with the local person id; several, separated
-    by `;`: the first that holds a value), comment.
+    value", separated by `;`), id_column (the column with the local person id; several, separated by
+    `;`: the first that holds a value), comment.
     May be left out: ready (name of a shipped mapping, which then says all else about this source:
     `transforms.ready`), thousands (the sign that groups digits: `.`, `,`, `'` or `space`),
     language (ISO 639-1, for `marmor site suggest`), repeat_key (a column of
@@ -118,6 +119,7 @@ MappingError with every problem.
 import dataclasses
 import hashlib
 import json
+import re
 import unicodedata
 from collections.abc import Mapping as MappingType
 from dataclasses import dataclass
@@ -177,6 +179,7 @@ OTHERS = "*"
 # Rules for what a source does not have: nobody asks for it, or its format has no place for it.
 NOT_HELD = ("not_collected", "impossible")
 # Args that name a column besides those of `column`.
+HEADER_ROWS = re.compile(r"(\d{1,7})(?:\s*[-–]\s*(\d{1,7}))?")
 OTHER_COLUMNS = ("unit_column", "gate", "gene_column")
 BLANK_WORDS = (
     "space",
@@ -201,6 +204,7 @@ class Source:
     id_column: str
     sheet: str = ""
     header_row: int = 1
+    header_lines: int = 1  # of a header of several lines, the last of which is header_row
     encoding: str = ""
     delimiter: str = ""
     decimal: str = "."
@@ -400,8 +404,9 @@ def _without_rejected(mapping: Mapping) -> Mapping:
 
 
 def _source(row: Row, place: str) -> Source:
-    """Build a source; `header_row` that is no number becomes 0, which the check refuses."""
-    header = row["header_row"] or "1"
+    """Build a source; `header_row` that is neither `3` nor `3-4` becomes 0, which is refused."""
+    lines = HEADER_ROWS.fullmatch(row["header_row"] or "1")
+    first, last = (int(lines[1]), int(lines[2] or lines[1])) if lines else (0, 0)
     delimiter = {"tab": "\t", "\\t": "\t"}.get(row["delimiter"].lower(), row["delimiter"])
     return Source(
         source=row["source"],
@@ -409,7 +414,8 @@ def _source(row: Row, place: str) -> Source:
         file=row["file"],
         format=row["format"],
         sheet=row["sheet"],
-        header_row=int(header) if header.isdecimal() else 0,
+        header_row=last if first <= last else 0,
+        header_lines=last - first + 1 if first <= last else 1,
         encoding=row["encoding"],
         delimiter=delimiter,
         decimal=row["decimal"] or ".",
@@ -472,5 +478,8 @@ def _bare(part: str) -> str:
 
 
 def _plain(item: Any) -> dict[str, Any]:
-    """Return a rule as plain data without its place."""
-    return {key: value for key, value in vars(item).items() if key != "place"}
+    """Return a rule as plain data without its place, and without what older mappings lack."""
+    plain = {key: value for key, value in vars(item).items() if key != "place"}
+    if plain.get("header_lines") == 1:
+        del plain["header_lines"]
+    return plain

@@ -301,7 +301,12 @@ def _check_source(source: Source) -> Iterator[str]:
     if not source.id_columns:
         yield f"{source.place}: id_column is empty; name the column with the local person id"
     if source.header_row < 1:
-        yield f"{source.place}: header_row must be a whole number from 1"
+        yield f"{source.place}: header_row must be a whole number from 1, or two such as 3-4"
+    if source.header_lines > 1 and source.format != "excel":
+        yield (
+            f"{source.place}: header_row names several rows, which only an Excel sheet has; "
+            "write the row with the column names"
+        )
     try:
         codecs.lookup(source.encoding or "utf-8")
     except LookupError:
@@ -395,7 +400,10 @@ def _check_recode(
     for system in systems:
         yield from _one_of(rule.place, "arg: system", system, known)
     if not systems and not mapping.codes(rule):
-        yield f"{rule.place}: recode of {rule.field} has no row in the sheet values"
+        yield (
+            f"{rule.place}: recode of {rule.field} has no row in the sheet values; "
+            "`marmor site suggest` once more lists its words"
+        )
 
 
 def _check_columns_given(rule: FieldRule) -> Iterator[str]:

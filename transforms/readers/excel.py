@@ -3,10 +3,11 @@
 A typed cell becomes the text a person would write: whole numbers without `.0`, other numbers with
 the source's declared decimal mark, dates and times in ISO form, booleans as true and false.
 
-The declared row alone names the columns. A cell of it that is merged with cells above names its
-column too; a cell that is merged over several columns names the first, and the others are
-`column N`; a name that stands twice, as under two headings, becomes `date` and `date (2)`. What
-stands above is left out; `marmor site scan` shows the headings over several columns.
+The declared row alone names the columns, unless several are declared (`3-4`): then a heading goes
+before each name below it, `Labor / Hb`. A cell of the header that is merged with cells above names
+its column too; a cell of one row that is merged over several columns names the first, and the
+others are `column N`; a name that stands twice, as under two headings, becomes `date` and
+`date (2)`. What stands above is left out; `marmor site scan` shows headings over several columns.
 
 What is said of a sheet gives its position, never its name: that is free text, perhaps a patient's.
 """
@@ -28,10 +29,11 @@ from numpy.typing import NDArray
 
 from transforms.errors import AbsentError, SourceError
 from transforms.readers import binary_workbook, workbook_guard
-from transforms.readers.excel_odd import fill_header, fill_merged, remarks
+from transforms.readers.excel_odd import fill_header, fill_merged, header_names, remarks
 from transforms.readers.open_document import Range, merged_cells
 from transforms.readers.panics import refusing
 from transforms.readers.relation import (
+    BLANKS,
     MAX_COLUMNS,
     Part,
     SourceLike,
@@ -154,13 +156,17 @@ def _read_part(source: SourceLike, opened: _Opened, name: str) -> tuple[Part, li
     header_row, where = source.header_row, _place(workbook, sheet, name)
     fill_header(ranges, grid, header_row)
     merged = fill_merged(ranges, grid, header_row)
-    header = grid[header_row - 1] if len(grid) >= header_row else []
-    if not any(str(cell).strip() for cell in header):
+    header = (
+        header_names(ranges, grid, header_row, source.header_lines, _name_in(source.decimal))
+        if len(grid) >= header_row
+        else []
+    )
+    if not any(header):
         raise SourceError(
             f"{where}: row {header_row} should hold the column names but is empty; "
             "correct 'header_row' in sheet 'sources' of the mapping"
         )
-    columns = column_names([_texts([cell], source.decimal)[0].as_py() for cell in header])
+    columns = column_names(header)
     cells = list(zip(*grid[header_row:], strict=True)) or [()] * len(columns)
     odd = [*remarks(workbook, where, grid, header_row, merged)]
     odd += [
@@ -169,6 +175,11 @@ def _read_part(source: SourceLike, opened: _Opened, name: str) -> tuple[Part, li
     rows = pa.array(np.arange(header_row + 1, len(grid) + 1))
     values = [_texts(column, source.decimal) for column in cells]
     return part(name, sheet, columns, values, rows), odd
+
+
+def _name_in(decimal: str) -> Callable[[Any], str]:
+    """Return what gives a header cell's text, on one line, numbers with the decimal mark."""
+    return lambda cell: " ".join(_texts([cell], decimal)[0].as_py().strip(BLANKS).split())
 
 
 def _place(workbook: "CalamineWorkbook", sheet: str, name: str) -> str:

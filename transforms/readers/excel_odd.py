@@ -5,7 +5,7 @@ too, or a patient's second visit would be nobody's. All else is only noted.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from transforms.readers.open_document import Range
@@ -15,13 +15,14 @@ from transforms.readers.relation import some
 if TYPE_CHECKING:
     from python_calamine import CalamineWorkbook
 
-__all__ = ["fill_header", "fill_merged", "remarks"]
+__all__ = ["fill_header", "fill_merged", "header_names", "remarks"]
 
 TOTAL = re.compile(
     r"(?i)\s*(total|totals|sum|summe|gesamt|somme|totale|totaal|suma|totales|i alt|mean|average|"
     r"moyenne|mittelwert|media|gemiddelde|gennemsnit)\s*:?\s*"
 )
 
+JOINT = " / "
 Grid = list[list[Any]]
 
 
@@ -34,6 +35,24 @@ def fill_header(ranges: Sequence[Range], grid: Grid, header_row: int) -> None:
     for (top, left), (bottom, _) in ranges:
         if top < header <= bottom and header < len(grid) and left < len(grid[header]):
             grid[header][left] = grid[top][left]
+
+
+def header_names(
+    ranges: Sequence[Range], grid: Grid, header_row: int, lines: int, text: Callable[[Any], str]
+) -> list[str]:
+    """Return the name of each column from the `lines` rows up to the header row, `text` of a cell.
+
+    A heading that is merged over several columns stands over each of them: `Labor / Hb`. What is
+    said in every line, as by a cell merged over all of them, is said once.
+    """
+    first, last = max(0, header_row - lines), header_row - 1
+    rows = [[text(cell) for cell in row] for row in grid[first : last + 1]]
+    for (top, left), (bottom, right) in ranges:
+        if lines > 1 and first <= top <= last and left < len(grid[top]):
+            for row in rows[top - first : bottom - first + 1]:
+                row[left : right + 1] = [text(grid[top][left])] * len(row[left : right + 1])
+    parts = (dict.fromkeys(filter(None, column)) for column in zip(*rows, strict=True))
+    return [JOINT.join(column) for column in parts]
 
 
 def fill_merged(ranges: Sequence[Range], grid: Grid, header_row: int) -> int:

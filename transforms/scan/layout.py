@@ -88,7 +88,10 @@ def _notes(rows: Rows, header_row: int, header: Sequence[str], groups: Sequence[
     if header_row > 1:
         notes.append(f"the columns are named in row {header_row}; what stands above is left out")
     if groups:
-        notes.append(f"row {header_row - 1} has headings over several columns")
+        notes.append(
+            f"row {header_row - 1} has headings over several columns; of a workbook's sheet, "
+            f"header_row {header_row - 1}-{header_row} puts them before the names"
+        )
     if header_row < len(rows) and _are_units(rows[header_row]):
         notes.append(
             f"row {header_row + 1} seems to hold units: it will be read as a patient's row and "

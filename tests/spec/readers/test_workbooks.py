@@ -62,6 +62,17 @@ def test_the_same_content_gives_the_same_texts(excel, name):
 
 
 @pytest.mark.parametrize("name", WORKBOOKS)
+def test_headings_over_several_columns_go_before_the_names(excel, name):
+    """The title above, merged over all columns, is no heading; a name over two rows stands once."""
+    found = excel(name, WORKBOOKS[name], header_row=3, header_lines=2)
+    assert found.table.columns == (
+        "IPP", "Größe (Wort)", "Calcium / Wert", "Calcium / Datum", "Besuch / Datum",
+        "Besuch / Uhrzeit", "Fraktur", "Befund",
+    )  # fmt: skip
+    assert found.rows == excel(name, WORKBOOKS[name], header_row=3).rows
+
+
+@pytest.mark.parametrize("name", WORKBOOKS)
 @pytest.mark.parametrize("sheet", ["2", SECOND])
 def test_the_second_sheet(excel, name, sheet):
     assert excel(name, WORKBOOKS[name], sheet=sheet).rows == [("1", "zwei")]

@@ -41,6 +41,11 @@ def write(folder: Path, **changes: str) -> Path:
     return folder
 
 
+def headed(header_row: str) -> str:
+    """The sheet sources with a workbook's header row."""
+    return SOURCES.replace(",delimited,,1,", f",excel,,{header_row},")
+
+
 def problems(folder: Path) -> list[str]:
     with pytest.raises(MappingError) as caught:
         load_mapping(folder)
@@ -71,6 +76,26 @@ def test_workbook_and_csv_mean_the_same(tmp_path: Path) -> None:
     book.save(other / "mapping.xlsx")
     assert load_mapping(other) == load_mapping(folder)
     assert load_mapping(other).digest == load_mapping(folder).digest
+
+
+@pytest.mark.parametrize(
+    ("written", "row", "lines"),
+    [("", 1, 1), ("3", 3, 1), ("3-4", 4, 2), ("2 – 4", 4, 3), ("3-3", 3, 1)],
+)
+def test_a_header_may_have_several_rows(tmp_path: Path, written: str, row: int, lines: int) -> None:
+    (source,) = parse_mapping(write(tmp_path, sources=headed(written))).sources
+    assert (source.header_row, source.header_lines) == (row, lines)
+
+
+@pytest.mark.parametrize("written", ["0", "x", "4-3", "3-", "-3", "1.5", "9" * 5000, "1-2-3"])
+def test_a_header_row_that_is_none(tmp_path: Path, written: str) -> None:
+    (line,) = problems(write(tmp_path, sources=headed(written)))
+    assert "header_row must be a whole number from 1, or two such as 3-4" in line
+
+
+def test_only_a_sheet_has_headings_over_columns(tmp_path: Path) -> None:
+    (line,) = problems(write(tmp_path, sources=headed("3-4").replace(",excel,,3", ",delimited,,3")))
+    assert "header_row names several rows, which only an Excel sheet has" in line
 
 
 def test_new_columns_may_be_there_and_only_rules_change_the_digest(tmp_path: Path) -> None:
