@@ -8,8 +8,13 @@ of a time sharing the risk set R and, after Efron, losing the share f = l/d of t
 The sums over sites are those of `coxph(Surv(…) ~ … + strata(site))` on all rows together, exactly.
 Sums over R are taken by site and stratum and around the site's own mean, so nothing is cancelled.
 
-A round counts; then each Newton step is one round, five or six in all; a further one adds what the
-robust variance or the test of proportional hazards need, at the final coefficients:
+With one baseline for all (`baseline = "pooled"`) the sums Zk themselves are added over sites, per
+time of a public grid; the result is that of `coxph` without strata on times rounded up to that
+grid. Times of a named grid are merged until each has 13 pooled events, so that no two risk sets
+differ by few; {"step": s} merges nothing and is for rehearsals, because the gate refuses it.
+
+A round counts (two with a pooled baseline); then each Newton step is one round, five or six in all;
+a further one adds what the robust variance or the test of proportional hazards need:
     robust: C (Σ_c u_c u_c') C,  u_c: the summed score residuals of patient c, C = I⁻¹
     test of term j with g(t), t or log t: score test of a coefficient β_j + θ g(t) at θ = 0.
 Sources: Cox, JRSS B 34 (1972) 187; Efron, JASA 72 (1977) 557; Therneau and Grambsch, Modeling
@@ -20,6 +25,7 @@ What leaves a site: masked counts of patients, of events and of every pair of le
 sums of ll, U and I at the coefficients so far, and once of the robust and test sums. No risk set,
 no event time, no baseline hazard leaves a site or can be worked out: differences of risk sets would
 tell patients' covariates. The coordinator knows pooled sums only, sites the coefficients so far.
+With a pooled baseline: masked counts of events per time, then masked sums over the risk sets.
 """
 
 from collections.abc import Mapping
@@ -60,17 +66,36 @@ from federated.modelling import (
     unpacked,
 )
 from federated.parameters import confidence, grid_edges, one_variable, spelled_out
-from federated.statistics import Blocks, Broadcast, Counts, Frame, Shape, Shapes, fixed_point
+from federated.partial_likelihood import (
+    RiskSums,
+    Rows,
+    centred,
+    likelihood_sums,
+    meat,
+    moments_of,
+    risk_sums,
+    score_residuals,
+    trend_sums,
+)
+from federated.statistics import (
+    Blocks,
+    Broadcast,
+    Counts,
+    Frame,
+    Shape,
+    Shapes,
+    fixed_point,
+    tally_codes,
+)
 
 
 __all__ = ["ANALYSIS", "Cox", "combine", "design", "shapes", "site"]
 
 MOST_STEPS = 25
-MOST_ROUNDS = MOST_STEPS + 2  # counts before, residuals after
-CHUNK = 4_000_000  # cells of a risk-set matrix held at once
-HOPELESS = -1e12  # the log likelihood of coefficients at which a risk set has no weight
+MOST_ROUNDS = MOST_STEPS + 3  # counts before, twice at most, residuals after
 HALVINGS_TOLERANCE = 1e-12
-EARLIEST = 1e-3  # of log t: an event at time 0 counts as this early
+LARGEST_EXPONENT = 50.0  # of a weight; the ring holds sums below 2^89
+EVENTS_PER_RISK_SET = 13  # more than ten, at the start of a bin of the grid of counts
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
@@ -88,6 +113,7 @@ class Cox:
     strata: tuple[Variable, ...]
     cluster: Variable | None
     ties: str
+    pooled: bool
     robust: bool
     test: str | None
     times: object
@@ -105,38 +131,20 @@ class Cox:
         return self.width * (self.width + 1) // 2
 
     @property
+    def merged(self) -> bool:
+        """Whether times of the grid are merged until enough events are at each."""
+        return self.pooled and isinstance(self.times, str)
+
+    @property
+    def levels(self) -> int:
+        """Number of strata besides the sites."""
+        return int(np.prod([len(item.levels) for item in self.strata], dtype=np.int64))
+
+    @property
     def coded(self) -> tuple[Variable, ...]:
         """Variables with levels whose pairs are counted, the event last."""
         named = [item.variable for item in self.covariates if item.reference is not None]
         return (*named, *self.strata, self.event)
-
-
-@dataclass(frozen=True)
-class _Rows:
-    """One site's complete rows that were ever at risk; `stratum` and `patient` are numbers."""
-
-    x: Matrix
-    time: Vector
-    entry: Vector
-    event: Mask
-    stratum: NDArray[np.int64]
-    patient: NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class _Moments:
-    """A stratum's weighted means and variances at each event, in the order of `at`.
-
-    `at` is the event time's position in `times`, `share` Efron's f; `total` is Z0, `mean` and
-    `spread` (packed) those of the covariates among the patients at risk.
-    """
-
-    times: Vector
-    at: NDArray[np.int64]
-    share: Vector
-    total: Vector
-    mean: Matrix
-    spread: Matrix
 
 
 @dataclass(frozen=True)
@@ -152,6 +160,7 @@ class _State:
     likelihoods: tuple[float, ...] = ()
     score_test: float = 0.0
     before: Vector = field(default_factory=lambda: np.zeros(0))
+    keep: Mask | None = None
     asked: int = 1
     residuals: bool = False
 
@@ -174,8 +183,11 @@ def design(parameters: Mapping[str, object], view: AnalysisView) -> Cox:
     used = {item.name for item in (time, event, entry, cluster) if item}
     wrong = [v.name for v in (*(c.variable for c in chosen), *strata) if v.name in used]
     problems += [f"{name}: cannot explain itself; leave it out" for name in wrong]
-    times = parameters.get("times")
+    pooled = parameters.get("baseline") == "pooled"
+    times = parameters.get("times", "years" if pooled else None)
     edges = grid_edges("times", times, time, problems) if times is not None else None
+    if pooled and (parameters.get("robust") or cluster):
+        problems.append('robust, cluster: need baseline = "site"; risk sets would go to the sites')
     for name, value, allowed in _choices(parameters):
         if value not in allowed:
             problems.append(f"{name}: must be {' or '.join(map(repr, allowed))}")
@@ -191,6 +203,7 @@ def design(parameters: Mapping[str, object], view: AnalysisView) -> Cox:
         strata=strata,
         cluster=cluster,
         ties=str(ties),
+        pooled=pooled,
         robust=bool(robust) or cluster is not None,
         test=str(test) if test else None,
         times=times,
@@ -207,7 +220,7 @@ def _choices(
         ("ties", parameters.get("ties", "efron"), ("efron", "breslow")),
         ("robust", parameters.get("robust", False), (True, False)),
         ("proportionality", parameters.get("proportionality"), (None, "identity", "log")),
-        ("baseline", parameters.get("baseline", "site"), ("site",)),
+        ("baseline", parameters.get("baseline", "site"), ("site", "pooled")),
     ]
 
 
@@ -233,276 +246,292 @@ def _cluster(
 
 def shapes(plan: Cox, broadcast: Broadcast) -> Shapes:
     """Counts first, then the likelihood's sums; at the end the residuals' as well."""
-    p, triangle = plan.width, plan.triangle
-    if not broadcast:
+    if "beta" not in broadcast:
         single = {name: Shape("counts", (1,)) for name in ("missing", "patients", "unobserved")}
-        return {**single, **pair_shapes(plan.coded)}
-    step = {
-        "information": Shape("sums", (triangle,)),
-        "likelihood": Shape("sums", (1,)),
-        "score": Shape("sums", (p,)),
-    }
-    if "residuals" not in broadcast:
-        return step
-    more = {"meat": Shape("sums", (triangle,))} if plan.robust else {}
-    if plan.test:
-        more |= {
-            "trend cross": Shape("sums", (triangle,)),
-            "trend information": Shape("sums", (triangle,)),
-            "trend score": Shape("sums", (p,)),
+        return {**single, **pair_shapes(plan.coded), **_death_shape(plan, broadcast)}
+    p, triangle = plan.width, plan.triangle
+    if plan.pooled:
+        times, sums = int(broadcast["keep"].sum()), 1 + p + triangle
+        dying = {"dying": Shape("sums", (times, sums))} if plan.ties == "efron" else {}
+        return {
+            **dying,
+            "at risk": Shape("sums", (times, sums)),
+            "happened": Shape("sums", (times, p)),
         }
-    return {**step, **more}
+    return {name: Shape("sums", (size,)) for name, size in _sizes(plan, broadcast).items()}
+
+
+def _sizes(plan: Cox, broadcast: Broadcast) -> Mapping[str, int]:
+    """Lengths of the sums with a baseline by site."""
+    p, triangle = plan.width, plan.triangle
+    sizes = {"likelihood": 1, "score": p, "information": triangle}
+    if "residuals" in broadcast and plan.robust:
+        sizes["meat"] = triangle
+    if "residuals" in broadcast and plan.test:
+        sizes |= {"trend score": p, "trend cross": triangle, "trend information": triangle}
+    return sizes
+
+
+def _death_shape(plan: Cox, broadcast: Broadcast) -> Shapes:
+    """Events per stratum and time of the grid, and per merged time once those are known."""
+    if not plan.pooled or plan.edges is None:
+        return {}
+    size = (plan.levels, len(plan.edges))
+    kept = (int(broadcast["keep"].sum()),) if "keep" in broadcast else size
+    return {"deaths": Shape("counts", kept)}
 
 
 def site(frame: Frame, plan: Cox, broadcast: Broadcast) -> Blocks:
     """Count one site's patients, or sum its part of the likelihood at the coefficients so far."""
-    rows, codes, missing, unobserved = _rows(frame, plan)
-    if not broadcast:
-        single = {
-            "missing": missing,
-            "patients": np.unique(rows.patient).size,
-            "unobserved": unobserved,
-        }
-        counts = {k: Counts(np.array([n], dtype=np.int64)) for k, n in single.items()}
-        return {**counts, **pair_counts(plan.coded, codes, rows.patient)}
-    return _sums(rows, plan, broadcast)
+    keep = np.asarray(broadcast["keep"], dtype=bool) if "keep" in broadcast else None
+    rows, codes, missing, unobserved = _rows(frame, plan, keep)
+    if "beta" in broadcast:
+        found = _risk_sets(rows, plan, broadcast) if plan.pooled else _sums(rows, plan, broadcast)
+        return {name: fixed_point(values) for name, values in found.items()}
+    single = {
+        "missing": missing,
+        "patients": np.unique(rows.patient).size,
+        "unobserved": unobserved,
+    }
+    counts = {k: Counts(np.array([n], dtype=np.int64)) for k, n in single.items()}
+    deaths = {"deaths": _deaths(rows, plan, keep)} if plan.pooled else {}
+    return {**counts, **deaths, **pair_counts(plan.coded, codes, rows.patient)}
 
 
-def _rows(frame: Frame, plan: Cox) -> tuple[_Rows, list[NDArray[np.int64]], int, int]:
+def _deaths(rows: Rows, plan: Cox, keep: Mask | None) -> Counts:
+    """Events per stratum and time, of the kept ones only where those are known."""
+    edges = np.asarray(plan.edges)
+    place = np.searchsorted(edges, rows.time[rows.event])
+    counts = tally_codes((rows.stratum[rows.event], place), (plan.levels, edges.size))
+    return counts if keep is None else Counts(counts.values[keep])
+
+
+def _rows(
+    frame: Frame, plan: Cox, keep: Mask | None
+) -> tuple[Rows, list[NDArray[np.int64]], int, int]:
     """Complete rows ever at risk, codes of `plan.coded`, rows with a gap, rows never at risk."""
     x, known = columns(frame, plan.covariates)
     time = cast(Vector, frame.columns[plan.time.name])
-    entry = cast(Vector, frame.columns[plan.entry.name]) if plan.entry else None
+    start = np.full(frame.rows, -np.inf)
+    if plan.entry:
+        start = cast(Vector, frame.columns[plan.entry.name])
     patient = np.arange(frame.rows, dtype=np.float64)
     if plan.cluster:
         patient = cast(Vector, frame.columns[plan.cluster.name])
     codes = [cast(NDArray[np.int64], frame.columns[item.name]) for item in plan.coded]
-    known = known & ~np.isnan(time) & ~np.isnan(patient)
+    known = known & ~(np.isnan(time) | np.isnan(start) | np.isnan(patient))
     known &= np.logical_and.reduce([code >= 0 for code in codes])
-    if entry is not None:
-        known &= ~np.isnan(entry)
-    start = np.full(frame.rows, -np.inf) if entry is None else entry
-    event = cast(NDArray[np.int64], frame.columns[plan.event.name]) == 1
-    start, stop, event = _on_grid(start, time, event, plan.edges)
+    stratum = _strata_of(codes, plan)
+    event = codes[-1] == 1
+    start, stop, event = _rounded(start, time, event, stratum, plan, keep)
     chosen = known & (stop > start) & (time >= 0)
-    codes = [code[chosen] for code in codes]
-    strata = codes[len(codes) - 1 - len(plan.strata) : -1]
-    size = tuple(len(item.levels) for item in plan.strata)
-    stratum = np.ravel_multi_index(tuple(strata), size) if size else np.zeros(chosen.sum(), int)
-    rows = _Rows(
-        x=x[chosen],
-        time=stop[chosen],
-        entry=start[chosen],
-        event=event[chosen],
-        stratum=np.asarray(stratum, dtype=np.int64),
-        patient=np.unique(patient[chosen], return_inverse=True)[1].astype(np.int64),
-    )
-    codes[-1] = rows.event.astype(np.int64)
-    missing = frame.rows - int(known.sum())
-    return rows, codes, missing, int(known.sum() - chosen.sum())
+    codes = [*(code[chosen] for code in codes[:-1]), event[chosen].astype(np.int64)]
+    names = np.unique(patient[chosen], return_inverse=True)[1].astype(np.int64)
+    rows = Rows(x[chosen], stop[chosen], start[chosen], event[chosen], stratum[chosen], names)
+    return rows, codes, frame.rows - int(known.sum()), int(known.sum() - chosen.sum())
+
+
+def _strata_of(codes: list[NDArray[np.int64]], plan: Cox) -> NDArray[np.int64]:
+    """Number of each row's stratum; a missing level counts as the first, its row is left out."""
+    stratum = np.zeros(codes[-1].size, dtype=np.int64)
+    for item, code in zip(plan.strata, codes[-1 - len(plan.strata) : -1], strict=True):
+        stratum = stratum * len(item.levels) + np.maximum(code, 0)
+    return stratum
+
+
+def _rounded(
+    start: Vector,
+    time: Vector,
+    event: Mask,
+    stratum: NDArray[np.int64],
+    plan: Cox,
+    keep: Mask | None,
+) -> tuple[Vector, Vector, Mask]:
+    """Entry, exit and event on the grid, and then on the merged times of it."""
+    if plan.edges is None:
+        return start, time, event
+    edges = np.asarray(plan.edges)
+    start, time, event = _on_grid(start, time, event, edges)
+    if keep is not None and plan.merged:
+        for number in range(plan.levels):
+            mine = stratum == number
+            found = _on_grid(start[mine], time[mine], event[mine], edges[keep[number]])
+            start[mine], time[mine], event[mine] = found
+    return start, time, event
 
 
 def _on_grid(
-    entry: Vector, time: Vector, event: Mask, edges: tuple[float, ...] | None
+    entry: Vector, time: Vector, event: Mask, edges: Vector
 ) -> tuple[Vector, Vector, Mask]:
-    """Entry and exit rounded up to the grid; whoever is followed beyond it is censored there."""
-    if edges is None:
-        return entry, time, event
+    """Entry and exit rounded up to `edges`; whoever is followed beyond them is censored there."""
     grid = np.concatenate([edges, [np.inf]])
-    stop = grid[np.minimum(np.searchsorted(edges, time, side="left"), len(edges))]
+    stop = grid[np.searchsorted(edges, time, side="left")]
+    start = np.where(entry <= 0, -np.inf, grid[np.searchsorted(edges, entry, side="left")])
     beyond = np.isinf(stop)
-    start = np.where(
-        entry <= 0,
-        -np.inf,
-        grid[np.minimum(np.searchsorted(edges, entry, side="left"), len(edges))],
-    )
-    return start, np.where(beyond, edges[-1], stop), event & ~beyond
+    last = edges[-1] if edges.size else -np.inf
+    return start, np.where(beyond, last, stop), event & ~beyond
 
 
-def _sums(rows: _Rows, plan: Cox, broadcast: Broadcast) -> Blocks:
+def _sums(rows: Rows, plan: Cox, broadcast: Broadcast) -> dict[str, Vector]:
     """The likelihood's sums over strata, and the residuals' where they are asked for."""
     beta = cast(Vector, broadcast["beta"])
-    found = {name: np.zeros(shape.size) for name, shape in shapes(plan, broadcast).items()}
+    found = {name: np.zeros(size) for name, size in _sizes(plan, broadcast).items()}
     residuals = np.zeros_like(rows.x)
     for number in np.unique(rows.stratum):
         chosen = rows.stratum == number
-        part = _centred(rows, chosen)
-        eta = part.x @ beta
-        weight = np.exp(eta - eta.max())
-        moments = _moments(part, weight, plan.ties)
-        if not bool((moments.total > 0).all()):
-            found["likelihood"] += HOPELESS
-            continue
-        found["likelihood"] += (eta - eta.max())[part.event].sum() - np.log(moments.total).sum()
-        found["score"] += part.x[part.event].sum(axis=0) - moments.mean.sum(axis=0)
-        found["information"] += moments.spread.sum(axis=0)
-        if "meat" in found:
-            residuals[chosen] = _score_residuals(part, weight, moments)
+        part = centred(rows.of(chosen))
+        shift = float((part.x @ beta).max())
+        weight = np.exp(part.x @ beta - shift)
+        risk = risk_sums(part, np.unique(part.time[part.event]), weight)
+        moments = moments_of(risk, plan.ties)
+        sums = likelihood_sums(risk, moments, beta, shift)
         if "trend score" in found:
-            _add_trend(found, part, moments, plan)
+            sums = {**sums, **trend_sums(risk, moments, str(plan.test))}
+        for name, values in sums.items():
+            found[name] += values
+        if "meat" in found:
+            residuals[chosen] = score_residuals(part, weight, risk, moments)
     if "meat" in found:
-        found["meat"] = _meat(residuals, rows.patient)
-    return {name: fixed_point(values) for name, values in found.items()}
-
-
-def _centred(rows: _Rows, chosen: Mask) -> _Rows:
-    """One stratum's rows, covariates around their own mean; a constant becomes exactly zero."""
-    x = rows.x[chosen]
-    constant = np.ptp(x, axis=0) == 0 if len(x) else np.ones(x.shape[1], dtype=bool)
-    centred = np.where(constant, 0.0, x - x.mean(axis=0))
-    return _Rows(
-        centred,
-        rows.time[chosen],
-        rows.entry[chosen],
-        rows.event[chosen],
-        rows.stratum[chosen],
-        rows.patient[chosen],
-    )
-
-
-def _moments(rows: _Rows, weight: Vector, ties: str) -> _Moments:
-    """Weighted moments of the covariates at risk, once per event (Efron) at each event time."""
-    upper = np.triu_indices(rows.x.shape[1])
-    products = rows.x[:, upper[0]] * rows.x[:, upper[1]]
-    weighted = weight[:, None] * np.column_stack([np.ones(len(weight)), rows.x, products])
-    times, place, deaths = np.unique(rows.time[rows.event], return_inverse=True, return_counts=True)
-    at_risk = _at_risk_sums(rows, times, weighted)
-    at = np.repeat(np.arange(times.size), deaths)
-    share = np.zeros(at.size)
-    sums = at_risk[at]
-    if ties == "efron":
-        dying = np.zeros_like(at_risk)
-        np.add.at(dying, place, weighted[rows.event])
-        first = np.repeat(np.cumsum(deaths) - deaths, deaths)
-        share = (np.arange(at.size) - first) / deaths[at]
-        sums = sums - share[:, None] * dying[at]
-    total = sums[:, 0]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        scaled = sums[:, 1:] / total[:, None]
-    mean = scaled[:, : rows.x.shape[1]]
-    spread = scaled[:, rows.x.shape[1] :] - mean[:, upper[0]] * mean[:, upper[1]]
-    return _Moments(times, at, share, total, mean, spread)
-
-
-def _at_risk_sums(rows: _Rows, times: Vector, weighted: Matrix) -> Matrix:
-    """Sum `weighted` over the patients at risk at each of `times`, by chunks of times.
-
-    A product with the matrix of who is at risk, and no difference of running sums, so that a small
-    risk set after a large one keeps its digits.
-    """
-    found = np.zeros((times.size, weighted.shape[1]))
-    width = max(1, CHUNK // max(1, rows.time.size))
-    for start in range(0, times.size, width):
-        found[start : start + width] = _at_risk(rows, times[start : start + width]) @ weighted
+        found["meat"] = packed(meat(residuals, rows.patient))
     return found
 
 
-def _score_residuals(rows: _Rows, weight: Vector, moments: _Moments) -> Matrix:
-    """Each row's part of the score: what happened to it less what its risk made expected."""
-    hazard = (1 / moments.total)[:, None] * np.column_stack(
-        [np.ones(len(moments.mean)), moments.mean]
-    )
-    spared = moments.share[:, None] * hazard  # what Efron does not hold against those who die
-    times, size = moments.times, moments.mean.shape[1]
-    hazards, spares = np.zeros((2, times.size, size + 1))
-    np.add.at(hazards, moments.at, hazard)
-    np.add.at(spares, moments.at, spared)
-    expected = _over_times(rows, times, hazards)
-    place = np.searchsorted(times, rows.time[rows.event])
-    expected[rows.event] -= spares[place]
-    found = -weight[:, None] * (rows.x * expected[:, :1] - expected[:, 1:])
-    mean = np.zeros((times.size, size))
-    np.add.at(mean, moments.at, moments.mean)
-    deaths = np.bincount(moments.at, minlength=times.size)[:, None]
-    found[rows.event] += rows.x[rows.event] - (mean / np.maximum(deaths, 1))[place]
-    return found
+def _risk_sets(rows: Rows, plan: Cox, broadcast: Broadcast) -> dict[str, Matrix]:
+    """Sums over the risk sets at the kept times, stratum by stratum."""
+    beta, keep = cast(Vector, broadcast["beta"]), np.asarray(broadcast["keep"], dtype=bool)
+    shift, edges = float(broadcast["shift"][0]), np.asarray(plan.edges)
+    found: dict[str, list[Matrix]] = {"at risk": [], "dying": [], "happened": []}
+    for number in range(plan.levels):
+        part = rows.of(rows.stratum == number)
+        part = replace(part, x=part.x - _public_centre(plan))
+        weight = np.exp(np.minimum(part.x @ beta - shift, LARGEST_EXPONENT))
+        risk = risk_sums(part, edges[keep[number]], weight)
+        for name, values in zip(found, (risk.at_risk, risk.dying, risk.happened), strict=True):
+            found[name].append(values)
+    if plan.ties != "efron":
+        del found["dying"]
+    return {name: np.concatenate(values) for name, values in found.items()}
 
 
-def _over_times(rows: _Rows, times: Vector, values: Matrix) -> Matrix:
-    """For each row the sum of `values` over the times at which it was at risk, by chunks."""
-    found = np.zeros((rows.time.size, values.shape[1]))
-    width = max(1, CHUNK // max(1, rows.time.size))
-    for start in range(0, times.size, width):
-        there = _at_risk(rows, times[start : start + width])
-        found += there.T @ values[start : start + width]
-    return found
-
-
-def _at_risk(rows: _Rows, times: Vector) -> Matrix:
-    """1 where a row (column) is at risk at a time (line), else 0."""
-    part = times[:, None]
-    there = (rows.entry[None, :] < part) & (rows.time[None, :] >= part)
-    return there.astype(np.float64)
-
-
-def _meat(residuals: Matrix, patient: NDArray[np.int64]) -> Vector:
-    """Sum of outer products of the patients' residuals, packed."""
-    sums = np.zeros((int(patient.max(initial=-1)) + 1, residuals.shape[1]))
-    np.add.at(sums, patient, residuals)
-    return packed(sums.T @ sums)
-
-
-def _add_trend(found: dict[str, Vector], rows: _Rows, moments: _Moments, plan: Cox) -> None:
-    """Add a stratum's sums for the test that coefficients do not change with time."""
-    scale = (
-        moments.times if plan.test == "identity" else np.log(np.maximum(moments.times, EARLIEST))
-    )
-    g = scale[moments.at][:, None]
-    happened = scale[np.searchsorted(moments.times, rows.time[rows.event])][:, None]
-    found["trend score"] += (happened * rows.x[rows.event]).sum(axis=0)
-    found["trend score"] -= (g * moments.mean).sum(axis=0)
-    found["trend cross"] += (g * moments.spread).sum(axis=0)
-    found["trend information"] += (g * g * moments.spread).sum(axis=0)
+def _public_centre(plan: Cox) -> Vector:
+    """What is taken off each column at every site alike: the middle of its declared bounds."""
+    centre: list[float] = []
+    for item in plan.covariates:
+        bounds = item.variable.bounds
+        centre += [(bounds[0] + bounds[1]) / 2 if bounds else 0.0] * item.width
+    return np.asarray(centre)
 
 
 def combine(total: Blocks, plan: Cox, ask: Ask) -> Ask | Done:
     """Judge the counts, then step until the coefficients stand still."""
-    if ask.carry is None:
-        return _judged(total, plan)
+    if "beta" not in ask.broadcast:
+        return _judged(total, plan, ask)
     state: _State = ask.carry
     beta = cast(Vector, ask.broadcast["beta"])
-    score = cast(Vector, total["score"].values)
-    information = unpacked(cast(Vector, total["information"].values), plan.width)
-    likelihood = float(total["likelihood"].values[0])
+    sums = _pooled_sums(total, plan, ask) if plan.pooled else _values(total)
     if state.residuals:
-        return Done(_model(state, plan, beta, total))
+        return Done(_model(state, plan, beta, sums))
+    information = unpacked(sums["information"], plan.width)
+    likelihood = float(sums["likelihood"][0])
     if state.likelihoods and _fell(likelihood, state.likelihoods[-1]):
         if state.asked < MOST_STEPS:
-            return _next(state, (beta + state.before) / 2)
-        return Done(_model(state, plan, state.before, {}))
-    step = newton_step(score, information, state.active)
+            return _next(state, (beta + state.before) / 2, total)
+        return Done(_model(state, plan, state.before, sums))
+    step = newton_step(sums["score"], information, state.active)
     if not state.steps:
         state = replace(state, active=step.active, score_test=step.decrement**2)
     state = replace(
         state, steps=(*state.steps, step), likelihoods=(*state.likelihoods, likelihood), before=beta
     )
     if not _settled(state):
-        return _next(state, beta + step.move)
-    if plan.robust or plan.test:
+        return _next(state, beta + step.move, total)
+    if not plan.pooled and (plan.robust or plan.test):
         return Ask({"beta": beta, "residuals": np.ones(1)}, carry=replace(state, residuals=True))
-    return Done(_model(state, plan, beta, {}))
+    return Done(_model(state, plan, beta, sums))
 
 
-def _judged(total: Blocks, plan: Cox) -> Ask | Done:
-    """Give the gate the pooled counts; without an event there is nothing to fit."""
+def _values(total: Blocks) -> Mapping[str, Vector]:
+    """The blocks' numbers."""
+    return {name: cast(Vector, block.values) for name, block in total.items()}
+
+
+def _pooled_sums(total: Blocks, plan: Cox, ask: Ask) -> Mapping[str, Vector]:
+    """The likelihood's sums from those over the pooled risk sets."""
+    state: _State = ask.carry
+    edges, keep = np.asarray(plan.edges), np.asarray(ask.broadcast["keep"], dtype=bool)
+    values = _values(total)
+    risk = RiskSums(
+        times=np.broadcast_to(edges, keep.shape)[keep],
+        deaths=cast(NDArray[np.int64], state.counts.risk_sets),
+        at_risk=values["at risk"],
+        dying=values.get("dying", np.zeros_like(values["at risk"])),
+        happened=values["happened"],
+    )
+    moments = moments_of(risk, plan.ties)
+    beta, shift = cast(Vector, ask.broadcast["beta"]), float(ask.broadcast["shift"][0])
+    sums = likelihood_sums(risk, moments, beta, shift)
+    return {**sums, **(trend_sums(risk, moments, plan.test) if plan.test else {})}
+
+
+def _judged(total: Blocks, plan: Cox, ask: Ask) -> Ask:
+    """Give the gate the pooled counts, with a pooled baseline those of the merged times."""
+    if plan.pooled and "keep" not in ask.broadcast:
+        deaths = cast(NDArray[np.int64], total["deaths"].values)
+        return Ask({"keep": _kept(deaths, merge=plan.merged)})
     tables = pair_tables(plan.coded, total)
-    events = int(tables[plan.event.name,][1])
-    patients = int(total["patients"].values[0])
     somebody = present(plan.covariates, tables)
-    counts = ModelCounts(patients, events, int(somebody.sum()), tables)
+    per_time = cast(NDArray[np.int64], total["deaths"].values) if plan.pooled else None
+    counts = ModelCounts(
+        patients=int(total["patients"].values[0]),
+        events=int(tables[plan.event.name,][1]),
+        parameters=int(somebody.sum()),
+        tables=tables,
+        risk_sets=per_time,
+    )
     state = _State(
         counts=counts,
         missing=int(total["missing"].values[0]),
         unobserved=int(total["unobserved"].values[0]),
         somebody=somebody,
         active=somebody,
+        keep=np.asarray(ask.broadcast["keep"], dtype=bool) if plan.pooled else None,
     )
-    return Ask({"beta": np.zeros(plan.width)}, model=counts, carry=state)
+    first = _next(state, np.zeros(plan.width), {})
+    return replace(first, model=counts)
 
 
-def _next(state: _State, beta: Vector) -> Ask:
-    """Ask for the sums at other coefficients."""
-    return Ask({"beta": beta}, carry=replace(state, asked=state.asked + 1))
+def _kept(deaths: NDArray[np.int64], *, merge: bool) -> Mask:
+    """Times of the grid at which risk sets are summed, per stratum: those with events, or merged.
+
+    Merged times come as soon as enough events have; what is left at the end joins the last of them.
+    """
+    if not merge:
+        return deaths > 0
+    keep = np.zeros(deaths.shape, dtype=bool)
+    for line, kept in zip(deaths, keep, strict=True):
+        waiting = 0
+        for index, number in enumerate(line):
+            waiting += int(number)
+            if waiting >= EVENTS_PER_RISK_SET:
+                kept[index], waiting = True, 0
+        if waiting:
+            kept[np.flatnonzero(kept)[-1:]] = False
+            kept[-1] = True
+    return keep
+
+
+def _next(state: _State, beta: Vector, total: Blocks) -> Ask:
+    """Ask for the sums at other coefficients.
+
+    With a pooled baseline all weights are taken relative to the mean of those with the event, so
+    that they stay within the range of the ring.
+    """
+    broadcast: dict[str, NDArray[np.generic]] = {"beta": beta}
+    if state.keep is not None:
+        happened = cast(Matrix, total["happened"].values).sum(axis=0) if total else 0 * beta
+        events = max(1, state.counts.events or 0)
+        broadcast |= {"keep": state.keep, "shift": np.array([float(happened @ beta) / events])}
+    return Ask(broadcast, carry=replace(state, asked=state.asked + 1))
 
 
 def _fell(likelihood: float, before: float) -> bool:
@@ -521,17 +550,17 @@ def _settled(state: _State) -> bool:
     return bool(endless.any() and small.all())
 
 
-def _model(state: _State, plan: Cox, beta: Vector, residuals: Blocks) -> Model:
-    """The outcome at the final coefficients; `residuals` are the last round's sums, if any."""
+def _model(state: _State, plan: Cox, beta: Vector, last_sums: Mapping[str, Vector]) -> Model:
+    """The outcome at the final coefficients, with the sums of the last round."""
     last = state.steps[-1]
     endless = separated(state.steps)
     lost = ~state.active | endless
     converged = last.decrement <= CONVERGED
     beta = beta + last.move if converged else beta
     covariance = last.covariance
-    if plan.robust and residuals:
-        meat = unpacked(cast(Vector, residuals["meat"].values), plan.width)
-        covariance = last.covariance @ meat @ last.covariance
+    if "meat" in last_sums:
+        between = unpacked(last_sums["meat"], plan.width)
+        covariance = last.covariance @ between @ last.covariance
     se = np.sqrt(np.maximum(np.diag(covariance), 0))
     names = [name for name, _, _ in term_names(plan.covariates)]
     issues = issues_of(names, state.somebody, state.active, endless, converged)
@@ -550,7 +579,7 @@ def _model(state: _State, plan: Cox, beta: Vector, residuals: Blocks) -> Model:
             "log_likelihood": state.likelihoods[-1],
             "log_likelihood_null": state.likelihoods[0],
         },
-        tests=_tests(state, plan, beta, residuals),
+        tests=_tests(state, plan, beta, last_sums),
         scale="hazard_ratio",
         robust=plan.robust,
         confidence=plan.confidence,
@@ -558,12 +587,12 @@ def _model(state: _State, plan: Cox, beta: Vector, residuals: Blocks) -> Model:
         converged=converged and not endless.any(),
         issues=issues,
         missing=state.missing + state.unobserved,
-        described={"ties": plan.ties, "baseline": "site", "times": plan.times},
+        described={"ties": plan.ties, "baseline": _baseline(plan), "times": plan.times},
     )
 
 
 def _tests(
-    state: _State, plan: Cox, beta: Vector, residuals: Blocks
+    state: _State, plan: Cox, beta: Vector, last_sums: Mapping[str, Vector]
 ) -> Mapping[str, Mapping[str, float]]:
     """Tests of all coefficients together, and of proportional hazards where that was asked."""
     last, freedom = state.steps[-1], int(state.active.sum())
@@ -578,21 +607,21 @@ def _tests(
     index = np.flatnonzero(last.active)
     information = np.linalg.inv(last.covariance[np.ix_(index, index)])
     tests["wald"] = chi_squared_test(float(beta[index] @ information @ beta[index]), freedom)
-    if "trend score" in residuals:
-        tests |= _proportionality(plan, index, residuals)
+    if "trend score" in last_sums:
+        tests |= _proportionality(plan, index, last_sums)
     return tests
 
 
 def _proportionality(
-    plan: Cox, index: NDArray[np.int64], total: Blocks
+    plan: Cox, index: NDArray[np.int64], total: Mapping[str, Vector]
 ) -> Mapping[str, Mapping[str, float]]:
     """Score tests that each coefficient, and all together, do not change with time."""
     grid = np.ix_(index, index)
     inner, cross, outer = (
-        unpacked(cast(Vector, total[name].values), plan.width)[grid]
+        unpacked(total[name], plan.width)[grid]
         for name in ("information", "trend cross", "trend information")
     )
-    score = cast(Vector, total["trend score"].values)[index]
+    score = total["trend score"][index]
     left = outer - cross @ np.linalg.solve(inner, cross)
     names = [name for name, _, _ in term_names(plan.covariates)]
     tests = {
@@ -601,6 +630,11 @@ def _proportionality(
     }
     together = float(score @ np.linalg.solve(left, score))
     return {**tests, "proportionality": chi_squared_test(together, len(index))}
+
+
+def _baseline(plan: Cox) -> str:
+    """How the parameter `baseline` says it."""
+    return "pooled" if plan.pooled else "site"
 
 
 def _canonical(plan: Cox) -> Mapping[str, object]:
@@ -619,7 +653,7 @@ def _canonical(plan: Cox) -> Mapping[str, object]:
         "strata": [item.name for item in plan.strata] or None,
         "cluster": plan.cluster.name if plan.cluster else None,
         "ties": plan.ties,
-        "baseline": "site",
+        "baseline": _baseline(plan),
         "robust": plan.robust,
         "proportionality": plan.test,
         "times": plan.times,
@@ -654,7 +688,7 @@ ANALYSIS = Analysis(
         "strata": "variables with levels whose baselines differ, besides the sites'",
         "cluster": "number that names a patient with several rows; makes errors robust",
         "ties": '"efron" (default) or "breslow"',
-        "baseline": '"site" (default): each site has its own baseline hazard',
+        "baseline": '"site" (default): each site its own baseline hazard; or "pooled", on a grid',
         "robust": "true: standard errors of the sandwich",
         "proportionality": 'test of proportional hazards against time, "identity" or "log"',
         "times": 'none (default): as held; or a public grid, "years", "early" or {"step": s}',

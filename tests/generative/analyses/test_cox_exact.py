@@ -54,7 +54,13 @@ def ask(
 ) -> Callable[..., Mapping[str, Any]]:
     """Return a fit of one of the questions."""
 
-    def fit(name: str, site: Sequence[int], backwards: bool = False, **more: object) -> Any:
+    def fit(
+        name: str,
+        site: Sequence[int],
+        backwards: bool = False,
+        unit: str | None = None,
+        **more: object,
+    ) -> Any:
         columns = dict(data_set(name.split()[0]))
         event = str(QUESTIONS[name]["event"])
         columns[event] = columns[event].astype(np.int64)
@@ -63,8 +69,8 @@ def ask(
             columns["celltype"] = np.array([CELLS.index(cell) for cell in columns["celltype"]])
             levels = {"celltype": CELLS}
         numbers = [key for key in columns if key not in (event, *levels)]
-        unit = "episode" if name == "heart" else "patient"
-        view = view_of(*numbers, flags=[event], unit=unit, **levels)
+        kind = unit or ("episode" if name == "heart" else "patient")
+        view = view_of(*numbers, flags=[event], unit=kind, **levels)
         frames = frames_of(columns, np.asarray(site))
         return pooled("cox", {**QUESTIONS[name], **more}, view, frames[:: -1 if backwards else 1])
 
@@ -99,6 +105,27 @@ def test_as_coxph(
         assert [term["se"] for term in other["terms"]] == pytest.approx(known["se"], rel=1e-8)
 
 
+@pytest.mark.parametrize("sites", [1, 5, 19])
+@pytest.mark.parametrize("index", range(8))
+def test_one_baseline_for_all_as_coxph(
+    ask: Callable[..., Mapping[str, Any]], reference: Mapping[str, Any], index: int, sites: int
+) -> None:
+    known = reference["pooled"][index]
+    name, ties = known["data"], known["ties"]
+    rows = next(row for row in reference["cox"] if row["data"] == name)["site"]
+    site = [(sites * number * number) // len(rows) ** 2 for number in range(len(rows))]
+    more = {"baseline": "pooled", "times": {"step": 0.5}, "proportionality": "identity"}
+    data = ask(name, site, ties=ties, cluster=None, unit="patient", **more)
+    column = lambda key: [term[key] for term in data["terms"]]  # noqa: E731
+    assert column("estimate") == pytest.approx(known["estimate"], rel=1e-8)
+    assert column("se") == pytest.approx(known["se"], rel=1e-8)
+    likelihood = [data["log_likelihood_null"], data["log_likelihood"]]
+    assert likelihood == pytest.approx(known["log_likelihood"], rel=1e-10)
+    assert data["tests"]["score"]["statistic"] == pytest.approx(known["score_test"], rel=1e-8)
+    trend = [test["statistic"] for key, test in data["tests"].items() if "proportion" in key]
+    assert trend == pytest.approx(known["identity"], rel=1e-7)
+
+
 def test_the_order_of_sites_changes_no_bit(
     ask: Callable[..., Mapping[str, Any]], reference: Mapping[str, Any]
 ) -> None:
@@ -108,7 +135,7 @@ def test_the_order_of_sites_changes_no_bit(
     assert one == other
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize("ties", ["efron", "breslow"])
 def test_as_a_plain_program(
     pooled: Callable[..., Mapping[str, Any]],
@@ -119,7 +146,7 @@ def test_as_a_plain_program(
 ) -> None:
     """Random patients with ties and delayed entry at 1 to 19 sites, one of a single patient."""
     source = np.random.default_rng(seed)
-    n, sites = 160, (1, 3, 5, 19)[seed % 4]
+    n, sites = 90, (1, 3, 5, 19)[seed % 4]
     x = np.column_stack([source.normal(1e4, 1, n), source.integers(0, 2, n)])
     entry = source.integers(0, 4, n).astype(float)
     time = entry + source.integers(1, 9, n)
@@ -140,7 +167,7 @@ def test_as_a_plain_program(
 def plain_cox(rows: list[Any], ties: str) -> tuple[Vector, NDArray[np.float64], float]:
     """Newton's method on the textbook's sums, one patient at a time."""
     beta = np.zeros(2)
-    for _ in range(30):
+    for _ in range(9):
         likelihood, score, information = 0.0, np.zeros(2), np.zeros((2, 2))
         for site, t in sorted({(row[4], row[1]) for row in rows if row[2]}):
             risk = [row for row in rows if row[4] == site and row[0] < t <= row[1]]

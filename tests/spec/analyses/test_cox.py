@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from federated.rehearsal import rehearse
-from transforms.errors import RefusedError, RequestError
+from transforms.errors import RequestError
 
 
 VIEW = """
@@ -143,8 +143,8 @@ def test_a_level_that_nobody_has_is_named(views: Path) -> None:
 
 
 def test_without_an_event_there_is_no_model(views: Path) -> None:
-    with pytest.raises(RefusedError, match="too few events for the parameters; drop a term"):
-        ask({"lyon": table([(1, False, 1), (2, False, 0)])}, views)
+    data = ask({"lyon": table([(1, False, 1), (2, False, 0)])}, views)
+    assert refused(data) == [("few_events_per_parameter", [])]
 
 
 def test_the_gate_refuses_more_than_the_events_carry(views: Path) -> None:
@@ -152,9 +152,40 @@ def test_the_gate_refuses_more_than_the_events_carry(views: Path) -> None:
     many = [*THREE, *THREE] * 10
     rare = [(t, i < 6, x) for i, (t, _, x) in enumerate(many)]
     sites = {name: table(rare, **arms) for name in ("a", "b", "c")}
-    with pytest.raises(RefusedError, match="too few events for the parameters; drop a term"):
-        ask(sites, views, gate="on", covariates=["x", "y", "arm"])
+    data = ask(sites, views, gate="on", covariates=["x", "y", "arm"])
+    assert ("few_events_per_parameter", []) in refused(data)
     assert ask({n: table(THREE * 5) for n in ("a", "b", "c")}, views, gate="on")["n"] == 45
+
+
+def refused(data: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
+    """Rules and variables of a refusal."""
+    return [(reason["rule"], reason["variables"]) for reason in data["reasons"]]
+
+
+def yearly(deaths: Sequence[int], x: Sequence[float]) -> list[Row]:
+    """So many deaths in each year, in its middle, covariates in turn."""
+    years = [year + 0.5 for year, number in enumerate(deaths) for _ in range(number)]
+    return [(time, True, x[index % len(x)]) for index, time in enumerate(years)]
+
+
+def test_one_baseline_for_all_merges_years_until_13_died(views: Path) -> None:
+    rows = yearly([5, 9, 0, 20, 3], [0, 1, 3, 7, 2])
+    sites = {name: table(rows[k::3]) for k, name in enumerate(("a", "b", "c"))}
+    merged = [(2 if time < 2 else 5, died, x) for time, died, x in rows]
+    again = {name: table(merged[k::3]) for k, name in enumerate(("a", "b", "c"))}
+    found = ask(sites, views, baseline="pooled", times="years")["terms"][0]
+    expected = ask(again, views, baseline="pooled", times={"step": 1})["terms"][0]
+    assert found["estimate"] == pytest.approx(expected["estimate"], rel=1e-12)
+    assert found["se"] == pytest.approx(expected["se"], rel=1e-12)
+
+
+def test_the_gate_refuses_risk_sets_that_differ_by_few(views: Path) -> None:
+    rows = yearly([5, 9, 0, 20, 3], [0, 1, 3, 7, 2])
+    sites = {name: table(rows[k::3]) for k, name in enumerate(("a", "b", "c"))}
+    data = ask(sites, views, gate="on", baseline="pooled", times={"step": 1})
+    assert refused(data) == [("small_risk_set", [])]
+    released = ask(sites, views, gate="on", baseline="pooled", times="years")
+    assert (released["n"], released["baseline"]) == (39, "pooled")
 
 
 @pytest.mark.parametrize(
@@ -169,6 +200,7 @@ def test_the_gate_refuses_more_than_the_events_carry(views: Path) -> None:
         ({"covariates": ["arm"], "reference": {"arm": "hi"}}, "no level hi; did you mean high"),
         ({"strata": ["x"]}, "strata: x must have levels"),
         ({"conf_level": 0.5}, "conf_level: must be 0.90"),
+        ({"baseline": "pooled", "robust": True}, "robust, cluster: need baseline"),
     ],
 )
 def test_what_is_asked_wrongly_is_named(
