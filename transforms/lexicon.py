@@ -18,7 +18,8 @@ from typing import Any
 
 __all__ = ["LEXICON", "Lexicon", "Word", "normal", "value_key", "words_for"]
 
-BRACKETED = re.compile(r"[(\[][^)\]]*[)\]]")
+# What stands in brackets is left out, but for a part of a word: 25(OH)D.
+BRACKETED = re.compile(r"[(\[][^)\]]*[)\]](?![^\W_])")
 # A column of this many words or fewer is looked up by the whole name alone: "ca", "p", "data".
 LETTERS = str.maketrans({"ß": "ss", "æ": "ae", "ø": "o", "œ": "oe", "ı": "i", "°": " ",
                          "µ": "u", "μ": "u"})  # fmt: skip  # µg is not g

@@ -127,14 +127,16 @@ def suggest(name: SiteArgument, rare_words: RareWords = False, as_json: AsJson =
     Nothing that stands in the mapping already is changed, nothing is approved, nothing runs.
     """
     from transforms.scan import scan_inbox
-    from transforms.suggest import draft, merged
+    from transforms.suggest import add_words, draft, merged
     from transforms.suggest.workbook import read_rows, write_rows
 
     site = find_site(name)
     there = read_rows(site.mapping)
     with _at_work(site, quiet=as_json) as say:
         found = scan_inbox(site, say)
-    new = merged(there, draft(found, site, rare=rare_words))
+    drafted = draft(found, site, rare=rare_words)
+    add_words(drafted, there, found, site, rare=rare_words)
+    new = merged(there, drafted)
     counts = {sheet: len(rows) for sheet, rows in new.items()}
     path = write_rows(site.mapping, new) if any(counts.values()) else site.mapping
     unsure = sum(

@@ -5,6 +5,7 @@
     rules      rule, argument and unit of a field that has its column
     values     which code each word of a column stands for
     draft      all rows of the four sheets
+    words      the words of columns that a person mapped since
     merge      the draft beside what a person wrote already, which always stays
     workbook   the workbook with its drop-down lists and colors
 
@@ -13,6 +14,7 @@ Nothing here decides: rows are `suggested` and a mapping with such a row does no
 
 from transforms.suggest.draft import Draft, draft
 from transforms.suggest.merge import merged
+from transforms.suggest.words import add_words
 
 
-__all__ = ["Draft", "draft", "merged"]
+__all__ = ["Draft", "add_words", "draft", "merged"]

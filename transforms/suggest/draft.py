@@ -15,7 +15,7 @@ from transforms.suggest.rules import NO_ORDER, Rule, rule_for
 from transforms.suggest.values import Meaning, meanings, unlisted
 
 
-__all__ = ["Draft", "draft"]
+__all__ = ["Draft", "draft", "value_rows"]
 
 Row = dict[str, str]
 ASKED = "no column found: give the column, or say not_collected"
@@ -137,7 +137,7 @@ def _fields(
                 column, one.target.of(dictionary), site.country, rare=rare, dictionary=dictionary
             )
             notes += _unlisted(column, words)
-            result.values += _new(result.values, _value_rows(assigned.source, one.target, words))
+            result.values += _new(result.values, value_rows(assigned.source, one.target, words))
         result.fields.append(
             _field_row(one.target, assigned.source, name, rule, confidence, "; ".join(notes))
         )
@@ -172,7 +172,7 @@ def _unlisted(column: ColumnScan, words: list[Meaning]) -> list[str]:
     ]
 
 
-def _value_rows(source: str, target: Target, words: Sequence[Meaning]) -> Iterator[Row]:
+def value_rows(source: str, target: Target, words: Sequence[Meaning]) -> Iterator[Row]:
     """Yield the rows of the sheet `values` for one field; brackets of a field share them."""
     for word in words:
         yield {

@@ -7,7 +7,9 @@ import pytest
 
 from transforms.errors import MappingError
 from transforms.mapping import parse_mapping
-from transforms.suggest import Draft, merged
+from transforms.scan import ColumnScan, Scan, TableScan
+from transforms.site import Site
+from transforms.suggest import Draft, add_words, merged
 from transforms.suggest.workbook import read_rows, write_rows
 
 
@@ -108,3 +110,21 @@ def test_a_workbook_that_cannot_be_opened_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mapping.xlsx").write_bytes(b"PK no workbook")
     with pytest.raises(MappingError, match=r"mapping\.xlsx"):
         read_rows(tmp_path)
+
+
+def test_words_of_a_column_that_a_person_mapped_are_listed_the_next_time(tmp_path: Path) -> None:
+    path = write_rows(tmp_path, merged(read_rows(tmp_path), DRAFT))
+    book = openpyxl.load_workbook(path)
+    book["fields"].append(["person", "consent_reuse", "patients", "Zz", "recode"])
+    book.save(path)
+    words = {"ja": 9, "selten": 2, "nee": 9}
+    column = ColumnScan("Zz", "code", 20, 20, 3, values=words, persons=words)
+    scan = Scan((TableScan(parse_mapping(tmp_path).sources[0], ("p.csv",), 20, (column,)),))
+    again = Draft([SOURCE], list(DRAFT.fields), list(DRAFT.values), list(DRAFT.ignore))
+    there = read_rows(tmp_path)
+    add_words(again, there, scan, Site(tmp_path, "ulm", "Ulm", "DE", "de"))
+    new = merged(there, again)
+    assert [(one["source_value"], one["target_code"]) for one in new["values"]] == [
+        ("ja", "yes"), ("nee", "no"),
+    ]  # fmt: skip
+    assert not new["fields"]

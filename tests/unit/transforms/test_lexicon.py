@@ -107,3 +107,8 @@ def test_wrong_translations_are_not_used() -> None:
     assert not words_for("Ostéoarthrite")
     assert normal("Cécité") in LEXICON.doubts
     assert not re.search("cloaca", str(LEXICON.data))
+
+
+def test_what_stands_in_brackets_is_left_out_unless_it_is_part_of_a_word() -> None:
+    assert normal("Hb (g/dL)") == normal("Hb[g/dl]") == "hb"
+    assert normal("25(OH)D (nmol/L)") == "25 oh d"
