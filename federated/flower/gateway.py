@@ -99,10 +99,15 @@ def build(consortium: Consortium) -> Door:
         post.admit(found.keys)
         return found
 
-    def answer(request: Request) -> Result:
+    def answer(request: Request, analyst: str) -> Result:
         now = members()
         return coordinator.run(
-            request, roster=now.roster, policy=now.policy, ask=ask, state=consortium.state
+            request,
+            roster=now.roster,
+            policy=now.policy,
+            ask=ask,
+            state=consortium.state,
+            analyst=analyst,
         )
 
     def would_answer(request: Request) -> Report:

@@ -61,16 +61,16 @@ _log = logging.getLogger("marmor.gateway")
 class Services:
     """What the routes need of the rest of the gateway.
 
-    `answer` runs one query and `preflight` asks who would answer it; both may block. `online` names
-    the connected sites; `sites` are all; `facts` is what everybody must agree on; `greet` sends
-    every site a message without a question and counts who answers.
+    `answer` runs one query for the person of that name and `preflight` asks who would answer it;
+    both may block. `online` names the connected sites; `sites` are all; `facts` is what everybody
+    must agree on; `greet` sends every site a message without a question and counts who answers.
     """
 
     tokens: Tokens | TokenFile
     shelf: Shelf
     sites: Callable[[], tuple[str, ...]]
     online: Callable[[], frozenset[str]]
-    answer: Callable[[Query], Result]
+    answer: Callable[[Query, str], Result]
     preflight: Callable[[Query], Report]
     catalogue: Callable[[], Mapping[str, object]]
     facts: Callable[[], Mapping[str, object]]
@@ -115,7 +115,7 @@ def _queries(app: FastAPI, services: Services, who: Any) -> None:
             raise HTTPException(403, "only an analyst may ask")
         query = parse_request(await _body(request))
         started = time.perf_counter()
-        result = await run_in_threadpool(services.answer, query)
+        result = await run_in_threadpool(services.answer, query, person.name)
         content = services.shelf.put(person.name, result)
         seconds = time.perf_counter() - started
         _log.info("%s asked %s %s: %.3f s", person.name, query.analysis, query.digest, seconds)

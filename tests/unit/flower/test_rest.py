@@ -36,7 +36,7 @@ def app(folder: Path, answer: Callable[[Request], Result]) -> FastAPI:
             shelf=Shelf(folder),
             sites=lambda: ("lyon", "ulm"),
             online=lambda: frozenset({"ulm"}),
-            answer=answer,
+            answer=lambda request, analyst: answer(request),
             preflight=lambda request: Report(
                 request.digest, 3, {"lyon": Verdict("allowed"), "ulm": Verdict("absent", "offline")}
             ),
