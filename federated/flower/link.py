@@ -121,7 +121,7 @@ def trouble(error: Exception) -> str:
         return f"it answers HTTP {error.response.status_code}"
     if skew := _skew(error.response):
         way = "ahead of" if skew > 0 else "behind"
-        return f"this machine's clock is {abs(skew)} s {way} the gateway's (HTTP 401); set it right"
+        return f"its clock and this machine's differ: ours is {abs(skew)} s {way} it; set it right"
     return "it does not know this site's node key, or no longer (HTTP 401); ask its operator"
 
 
@@ -138,10 +138,10 @@ def _unreachable(error: httpx.HTTPError) -> str:
 
 
 def _skew(response: httpx.Response) -> int:
-    """Return by how many seconds this clock is ahead, as far as Flower's signatures mind it."""
+    """Return by how many seconds, in tens, this clock is ahead, where Flower minds it."""
     try:
         theirs = email.utils.parsedate_to_datetime(response.headers["date"])
     except (KeyError, ValueError):
         return 0
     ahead = (datetime.datetime.now(datetime.UTC) - theirs).total_seconds()
-    return 0 if -_BEHIND < ahead < _AHEAD else round(ahead)
+    return 0 if -_BEHIND < ahead < _AHEAD else round(ahead, -1) or 10
