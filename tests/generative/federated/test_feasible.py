@@ -2,6 +2,7 @@
 
 import functools
 import json
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
