@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from transforms.errors import AbsentError, SourceError
 from transforms.readers import binary_workbook, workbook_guard
 from transforms.readers.excel_odd import fill_header, fill_merged, header_names, remarks
-from transforms.readers.open_document import Range, merged_cells
+from transforms.readers.open_document import Range, durations, merged_cells
 from transforms.readers.panics import refusing
 from transforms.readers.relation import (
     BLANKS,
@@ -108,6 +108,10 @@ def _look(data: bytes, name: str) -> _Opened:
     notes = [f"{name}: {count} {what}" for count, what in _valueless(found) if count]
     with refusing(name, f"{name}: the workbook cannot be read"):
         book = CalamineWorkbook.from_filelike(io.BytesIO(data))
+    if len(set(book.sheet_names)) < len(book.sheet_names):  # then the first is given for both
+        raise SourceError(
+            f"{name}: two of its sheets have one name; open it in Excel and save it again as .xlsx"
+        )
     merged = (binary_workbook.merged_cells(data) or merged_cells(data)) if is_zip else ()
     if found.unseen_merges > sum(map(len, merged)):
         notes.append(f"{name}: {found.unseen_merges} {UNFILLED}")
@@ -173,7 +177,7 @@ def _read_part(source: SourceLike, opened: _Opened, name: str) -> tuple[Part, li
         n for c, v in zip(columns, cells, strict=True) for n in _odd(f"{where}, column '{c}'", v)
     ]
     rows = pa.array(np.arange(header_row + 1, len(grid) + 1))
-    values = [_texts(column, source.decimal) for column in cells]
+    values = [durations(_texts(column, source.decimal)) for column in cells]
     return part(name, sheet, columns, values, rows), odd
 
 
@@ -268,6 +272,13 @@ def _moment(values: NDArray[np.object_], decimal: str) -> pa.Array:
     return pc.replace_substring_regex(written, " 00:00:00$", "")
 
 
+def _hours(value: datetime.timedelta) -> str:
+    """Return a duration as Excel shows it, `30:15:00`, without parts of a second."""
+    seconds = int(abs(value).total_seconds())
+    sign = "-" if value < datetime.timedelta() else ""
+    return f"{sign}{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+
+
 Writer = Callable[[NDArray[np.object_], str], pa.Array]
 
 WRITERS: Mapping[type, Writer] = {
@@ -280,5 +291,5 @@ WRITERS: Mapping[type, Writer] = {
     datetime.time: lambda values, _: (
         pa.array(values, pa.time64("us")).cast(pa.time32("s"), safe=False).cast(pa.string())
     ),
-    datetime.timedelta: lambda values, _: pa.array([str(value) for value in values], pa.string()),
+    datetime.timedelta: lambda values, _: pa.array(list(map(_hours, values)), pa.string()),
 }

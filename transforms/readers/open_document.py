@@ -1,4 +1,4 @@
-"""Finds the merged cells of an OpenDocument spreadsheet, which calamine does not tell."""
+"""What calamine does not tell of an OpenDocument spreadsheet: merged cells, long durations."""
 
 import io
 import zipfile
@@ -6,12 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from xml.parsers.expat import ExpatError, ParserCreate
 
+import pyarrow as pa
+import pyarrow.compute as pc
 
-__all__ = ["Range", "merged_cells"]
+
+__all__ = ["Range", "durations", "merged_cells"]
 
 Range = tuple[tuple[int, int], tuple[int, int]]
 CONTENT = "content.xml"
 SPANS = b":number-rows-spanned="
+# How a document stores a duration, of which calamine makes a time when it is less than a day.
+DURATION = r"^(-?)PT(\d+)H(\d\d)M(\d\d)(?:[.,]\d+)?S$"
 CELLS = ("table:table-cell", "table:covered-table-cell")
 
 
@@ -44,6 +49,11 @@ class _Walk:
         """Meet the end of an element."""
         if name == "table:table-row":
             self.row += self.repeated
+
+
+def durations(texts: pa.Array) -> pa.Array:
+    """Return `texts` with durations of hours as other workbooks show them: `30:15:00`."""
+    return pc.replace_substring_regex(texts, DURATION, r"\1\2:\3:\4")
 
 
 def merged_cells(data: bytes) -> tuple[tuple[Range, ...], ...]:

@@ -3,6 +3,7 @@
 How the files in `workbooks` were made: its README.
 """
 
+import datetime
 import io
 import zipfile
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.spec.readers.test_excel import open_document, workbook
 from tests.spec.readers.workbooks.binary import binary_workbook
 from tests.spec.readers.workbooks.content import ROWS, SERIALS, calendar, content
 from transforms.errors import SourceError
@@ -104,6 +106,23 @@ def test_merged_cells_of_an_xlsb_whose_block_lies_are_noted(excel):
     )
 
 
+@pytest.mark.parametrize(
+    ("hours", "text"),
+    [(3, "03:00:00"), (30.25, "30:15:00"), (48, "48:00:00"), (100.0005, "100:00:01")],
+)
+@pytest.mark.parametrize("name", ["a.xlsx", "a.ods"])
+def test_a_duration_is_what_excel_shows(excel, name, hours, text):
+    """Also beyond a day, where calamine gives another type for each format."""
+    whole, seconds = divmod(round(hours * 3600, 1), 3600)
+    stored = f"PT{whole:02.0f}H{seconds // 60:02.0f}M{seconds % 60:04.1f}S".replace(".0S", "S")
+    cell = f'<table:table-cell office:value-type="time" office:time-value="{stored}"/>'
+    row = '<table:table-cell office:value-type="string"><text:p>{}</text:p></table:table-cell>'
+    lines = [row.format("id") + row.format("x"), row.format("p1") + cell]
+    document = open_document("".join(f"<table:table-row>{one}</table:table-row>" for one in lines))
+    sheet = workbook(("A", [["id", "x"], ["p1", datetime.timedelta(hours=hours)]]))
+    assert excel(name, {"a.xlsx": sheet, "a.ods": document}[name]).column("x") == [text]
+
+
 def serials(first_year: str) -> dict[str, bytes]:
     """The serial numbers of `SERIALS` shown as dates, by file name."""
     rows = [["id", "day"], *([n, (serial,)] for n, serial in enumerate(SERIALS, 1))]
@@ -146,6 +165,13 @@ def test_an_xlsb_that_reaches_too_far_is_refused(excel, cells_between, first_row
     rows = [["id", "x"], ["p1", *[None] * cells_between, 1]]
     with pytest.raises(SourceError, match=r"a\.xlsb, sheet 1: it reaches to row .* delete the"):
         excel("a.xlsb", binary_workbook(("A", rows), first_row=first_row))
+
+
+def test_a_workbook_with_two_sheets_of_one_name_is_refused(excel):
+    """No program saves one, and the second would be read as the first."""
+    book = binary_workbook(("A", [["id"], ["p1"]]), ("A", [["id"], ["p2"]]))
+    with pytest.raises(SourceError, match=r"a\.xlsb: two of its sheets have one name; open it"):
+        excel("a.xlsb", book, sheet="2")
 
 
 def test_an_old_workbook_with_broken_sectors_is_refused(excel):
