@@ -264,7 +264,7 @@ class Term:
 class Issue:
     """What is wrong with a fit, and the terms concerned; `absent` are levels that nobody has."""
 
-    kind: Literal["absent", "collinearity", "no_events", "not_converged", "separation"]
+    kind: Literal["absent", "collinearity", "not_converged", "separation"]
     terms: tuple[str, ...]
 
 

@@ -1,55 +1,46 @@
-"""What every regression shares: terms, their columns, one Newton step, and when it fails.
+"""What every regression shares: terms and their columns, counts for the gate, Wald statistics.
 
 Terms follow from the request and the dictionary alone: a number is one term, a variable of k levels
 is k - 1 terms against its reference level. A level that nobody has stays a column of zeros.
-
-A step solves information · step = score after both are scaled to a unit diagonal; a term whose
-pivot in the Cholesky factorization falls below 1e-10 is a linear combination of terms before it
-and takes no part, as in R. Converged is a fit whose Newton decrement √(score' · step), which is its
-distance from the maximum in standard errors, is at most 1e-9.
-
-Separation shows as a term whose steps do not shrink while its standard error grows: the likelihood
-rises for ever. Its estimate is not a number.
-Source: Albert and Anderson, Biometrika 71 (1984) 1; Heinze and Schemper, Biometrics 57 (2001) 114;
-Boyd and Vandenberghe, Convex Optimization (2004), 9.5, for the decrement.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import cast
+from typing import Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import chdtrc, ndtr, ndtri  # scipy.stats takes half a second to import
+from scipy.special import (  # scipy.stats takes half a second to import
+    chdtrc,
+    ndtr,
+    ndtri,
+    stdtr,
+    stdtrit,
+)
 
 from federated.analysis import Issue, Term, Variable, suggest
+from federated.newton import Fit
 from federated.statistics import Blocks, Counts, Frame, Shape, Shapes, tally_codes
 
 
 __all__ = [
-    "CONVERGED",
     "Covariate",
-    "Step",
     "chi_squared_test",
     "columns",
     "covariates",
     "issues_of",
-    "newton_step",
     "packed",
     "pair_counts",
     "pair_shapes",
     "pair_tables",
     "present",
-    "separated",
     "term_names",
     "terms",
     "unpacked",
 ]
 
 MOST_PARAMETERS = 40
-SMALLEST_PIVOT = 1e-10
-CONVERGED = 1e-9
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
@@ -73,17 +64,6 @@ class Covariate:
     def width(self) -> int:
         """Number of terms."""
         return 1 if self.reference is None else len(self.levels)
-
-
-@dataclass(frozen=True)
-class Step:
-    """One Newton step: zero and NaN in `se` for terms outside `active`."""
-
-    move: Vector
-    se: Vector
-    covariance: Matrix
-    decrement: float
-    active: Mask
 
 
 def covariates(
@@ -222,72 +202,33 @@ def unpacked(triangle: Vector, size: int) -> Matrix:
     return matrix + np.triu(matrix, 1).T
 
 
-def newton_step(score: Vector, information: Matrix, active: Mask) -> Step:
-    """Return the step of the `active` terms that no others determine; see the module."""
-    scale = np.sqrt(np.maximum(np.diag(information), 0))
-    independent = active & (scale > 0)
-    safe = np.where(independent, scale, 1.0)
-    unit = information / np.outer(safe, safe)
-    chosen = _independent(unit, independent)
-    index = np.flatnonzero(chosen)
-    covariance = np.zeros_like(information)
-    if index.size:
-        inverse = np.linalg.inv(unit[np.ix_(index, index)])
-        covariance[np.ix_(index, index)] = inverse / np.outer(safe[index], safe[index])
-    covariance = (covariance + covariance.T) / 2
-    move = covariance @ score
-    with np.errstate(invalid="ignore"):
-        se = np.where(chosen, np.sqrt(np.diag(covariance)), np.nan)
-    return Step(move, se, covariance, float(np.sqrt(max(float(score @ move), 0.0))), chosen)
-
-
-def _independent(unit: Matrix, active: Mask) -> Mask:
-    """Which active columns of a matrix of unit diagonal do not depend on active ones before."""
-    size = len(active)
-    factor = np.zeros((size, size))
-    chosen = np.zeros(size, dtype=bool)
-    for j in np.flatnonzero(active):
-        row = unit[j] - factor @ factor[j]
-        if row[j] > SMALLEST_PIVOT:
-            chosen[j] = True
-            factor[:, j] = np.where(np.arange(size) >= j, row / np.sqrt(row[j]), 0.0)
-    return chosen
-
-
-def separated(steps: Sequence[Step]) -> Mask:
-    """Terms whose last three steps do not shrink to half and whose standard error grows."""
-    if len(steps) < 5:
-        return np.zeros(len(steps[-1].move), dtype=bool)
-    with np.errstate(invalid="ignore"):
-        endless = [
-            (np.abs(b.move) > 0.5 * np.abs(a.move))
-            & (np.sign(a.move) == np.sign(b.move))
-            & (b.se > 1.2 * a.se)
-            for a, b in (steps[-3:-1], steps[-2:])
-        ]
-    return np.asarray(endless[0] & endless[1] & steps[-1].active)
-
-
 def terms(
     chosen: Sequence[Covariate],
     estimates: Vector,
-    se: Vector,
+    covariance: Matrix,
     confidence: float,
+    freedom: float = np.inf,
 ) -> tuple[Term, ...]:
-    """Wald statistics of each term; NaN in, NaN out."""
-    width = float(ndtri((1 + confidence) / 2))
+    """Wald statistics of each term; NaN for an estimate gives NaN for all.
+
+    By the normal distribution, or by Student's with so many degrees of freedom.
+    """
+    se = np.where(np.isnan(estimates), np.nan, np.sqrt(np.maximum(np.diag(covariance), 0)))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        z = estimates / se
+    normal = np.isinf(freedom)
+    tail = (1 + confidence) / 2
+    width = float(ndtri(tail) if normal else stdtrit(freedom, tail)) * se
+    p = 2 * (ndtr(-np.abs(z)) if normal else stdtr(freedom, -np.abs(z)))
     references = {
         item.variable.name: None if item.reference is None else item.variable.levels[item.reference]
         for item in chosen
     }
-    found = []
-    for (name, variable, level), b, s in zip(term_names(chosen), estimates, se, strict=True):
-        with np.errstate(divide="ignore", invalid="ignore"):
-            z = float(np.float64(b) / s)
-        numbers = (float(b), float(s), z, float(2 * ndtr(-abs(z))))
-        limits = (float(b - width * s), float(b + width * s))
-        found.append(Term(name, variable, level, references[variable], *numbers, *limits))
-    return tuple(found)
+    numbers = np.column_stack([estimates, se, z, p, estimates - width, estimates + width])
+    return tuple(
+        Term(name, variable, level, references[variable], *(float(number) for number in line))
+        for (name, variable, level), line in zip(term_names(chosen), numbers, strict=True)
+    )
 
 
 def chi_squared_test(statistic: float, freedom: int) -> Mapping[str, float]:
@@ -296,19 +237,18 @@ def chi_squared_test(statistic: float, freedom: int) -> Mapping[str, float]:
     return {"statistic": statistic, "df": freedom, "p": p}
 
 
-def issues_of(
-    names: Sequence[str], somebody: Mask, active: Mask, endless: Mask, converged: bool
-) -> tuple[Issue, ...]:
-    """What is wrong with a fit, by the names of its terms; `active` ones were estimated."""
-
-    def of(mask: Mask) -> tuple[str, ...]:
-        return tuple(name for name, wrong in zip(names, mask, strict=True) if wrong)
-
-    stuck = active & (not converged and not endless.any())
-    found = [
-        Issue("absent", of(~somebody)),
-        Issue("collinearity", of(somebody & ~active)),
-        Issue("separation", of(endless)),
-        Issue("not_converged", of(stuck)),
-    ]
-    return tuple(item for item in found if item.terms)
+def issues_of(names: Sequence[str], fit: Fit) -> tuple[Issue, ...]:
+    """What is wrong with a fit, by the names of its terms."""
+    endless = fit.endless
+    stuck = fit.active & (not fit.converged and not endless.any())
+    masks: Mapping[Literal["absent", "collinearity", "separation", "not_converged"], Mask] = {
+        "absent": ~fit.somebody,
+        "collinearity": fit.somebody & ~fit.active,
+        "separation": endless,
+        "not_converged": stuck,
+    }
+    return tuple(
+        Issue(kind, tuple(name for name, wrong in zip(names, mask, strict=True) if wrong))
+        for kind, mask in masks.items()
+        if mask.any()
+    )

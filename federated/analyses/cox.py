@@ -29,7 +29,7 @@ With a pooled baseline: masked counts of events per time, then masked sums over 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -40,31 +40,27 @@ from federated.analysis import (
     AnalysisView,
     Ask,
     Done,
-    Issue,
     Model,
     ModelCounts,
     ParameterError,
     Variable,
 )
 from federated.modelling import (
-    CONVERGED,
     Covariate,
-    Step,
     chi_squared_test,
     columns,
     covariates,
     issues_of,
-    newton_step,
     packed,
     pair_counts,
     pair_shapes,
     pair_tables,
     present,
-    separated,
     term_names,
     terms,
     unpacked,
 )
+from federated.newton import MOST_STEPS, Fit, advance
 from federated.parameters import confidence, grid_edges, one_variable, spelled_out
 from federated.partial_likelihood import (
     RiskSums,
@@ -91,9 +87,7 @@ from federated.statistics import (
 
 __all__ = ["ANALYSIS", "Cox", "combine", "design", "shapes", "site"]
 
-MOST_STEPS = 25
 MOST_ROUNDS = MOST_STEPS + 3  # counts before, twice at most, residuals after
-HALVINGS_TOLERANCE = 1e-12
 LARGEST_EXPONENT = 50.0  # of a weight; the ring holds sums below 2^89
 EVENTS_PER_RISK_SET = 13  # more than ten, at the start of a bin of the grid of counts
 
@@ -154,14 +148,8 @@ class _State:
     counts: ModelCounts
     missing: int
     unobserved: int
-    somebody: Mask
-    active: Mask
-    steps: tuple[Step, ...] = ()
-    likelihoods: tuple[float, ...] = ()
-    score_test: float = 0.0
-    before: Vector = field(default_factory=lambda: np.zeros(0))
+    fit: Fit
     keep: Mask | None = None
-    asked: int = 1
     residuals: bool = False
 
 
@@ -430,24 +418,17 @@ def combine(total: Blocks, plan: Cox, ask: Ask) -> Ask | Done:
     beta = cast(Vector, ask.broadcast["beta"])
     sums = _pooled_sums(total, plan, ask) if plan.pooled else _values(total)
     if state.residuals:
-        return Done(_model(state, plan, beta, sums))
+        return Done(_model(state, plan, sums))
     information = unpacked(sums["information"], plan.width)
     likelihood = float(sums["likelihood"][0])
-    if state.likelihoods and _fell(likelihood, state.likelihoods[-1]):
-        if state.asked < MOST_STEPS:
-            return _next(state, (beta + state.before) / 2, total)
-        return Done(_model(state, plan, state.before, sums))
-    step = newton_step(sums["score"], information, state.active)
-    if not state.steps:
-        state = replace(state, active=step.active, score_test=step.decrement**2)
-    state = replace(
-        state, steps=(*state.steps, step), likelihoods=(*state.likelihoods, likelihood), before=beta
-    )
-    if not _settled(state):
-        return _next(state, beta + step.move, total)
+    fit, following = advance(state.fit, beta, likelihood, sums["score"], information)
+    state = replace(state, fit=fit)
+    if following is not None:
+        return _next(state, following, total)
     if not plan.pooled and (plan.robust or plan.test):
-        return Ask({"beta": beta, "residuals": np.ones(1)}, carry=replace(state, residuals=True))
-    return Done(_model(state, plan, beta, sums))
+        broadcast = {"beta": fit.best, "residuals": np.ones(1)}
+        return Ask(broadcast, carry=replace(state, residuals=True))
+    return Done(_model(state, plan, sums))
 
 
 def _values(total: Blocks) -> Mapping[str, Vector]:
@@ -492,8 +473,7 @@ def _judged(total: Blocks, plan: Cox, ask: Ask) -> Ask:
         counts=counts,
         missing=int(total["missing"].values[0]),
         unobserved=int(total["unobserved"].values[0]),
-        somebody=somebody,
-        active=somebody,
+        fit=Fit.begin(np.zeros(plan.width), somebody),
         keep=np.asarray(ask.broadcast["keep"], dtype=bool) if plan.pooled else None,
     )
     first = _next(state, np.zeros(plan.width), {})
@@ -531,82 +511,47 @@ def _next(state: _State, beta: Vector, total: Blocks) -> Ask:
         happened = cast(Matrix, total["happened"].values).sum(axis=0) if total else 0 * beta
         events = max(1, state.counts.events or 0)
         broadcast |= {"keep": state.keep, "shift": np.array([float(happened @ beta) / events])}
-    return Ask(broadcast, carry=replace(state, asked=state.asked + 1))
+    return Ask(broadcast, carry=state)
 
 
-def _fell(likelihood: float, before: float) -> bool:
-    """Whether a step overshot; the last digits do not count."""
-    return likelihood < before - HALVINGS_TOLERANCE * abs(before)
-
-
-def _settled(state: _State) -> bool:
-    """Whether the last step is too small to matter, leaving out terms that have no maximum."""
-    last = state.steps[-1]
-    if last.decrement <= CONVERGED or state.asked >= MOST_STEPS:
-        return True
-    endless = separated(state.steps)
-    still = last.active & ~endless
-    small = np.abs(last.move[still]) <= CONVERGED * last.se[still]
-    return bool(endless.any() and small.all())
-
-
-def _model(state: _State, plan: Cox, beta: Vector, last_sums: Mapping[str, Vector]) -> Model:
-    """The outcome at the final coefficients, with the sums of the last round."""
-    last = state.steps[-1]
-    endless = separated(state.steps)
-    lost = ~state.active | endless
-    converged = last.decrement <= CONVERGED
-    beta = beta + last.move if converged else beta
-    covariance = last.covariance
+def _model(state: _State, plan: Cox, last_sums: Mapping[str, Vector]) -> Model:
+    """The outcome, with the sums of the last round."""
+    fit, covariance = state.fit, state.fit.last.covariance
     if "meat" in last_sums:
-        between = unpacked(last_sums["meat"], plan.width)
-        covariance = last.covariance @ between @ last.covariance
-    se = np.sqrt(np.maximum(np.diag(covariance), 0))
+        covariance = covariance @ unpacked(last_sums["meat"], plan.width) @ covariance
     names = [name for name, _, _ in term_names(plan.covariates)]
-    issues = issues_of(names, state.somebody, state.active, endless, converged)
-    if not state.counts.events:
-        issues = (Issue("no_events", tuple(names)),)
     return Model(
         name="cox",
         counts=state.counts,
-        terms=terms(
-            plan.covariates,
-            np.where(lost, np.nan, beta),
-            np.where(lost, np.nan, se),
-            plan.confidence,
-        ),
-        figures={
-            "log_likelihood": state.likelihoods[-1],
-            "log_likelihood_null": state.likelihoods[0],
-        },
-        tests=_tests(state, plan, beta, last_sums),
+        terms=terms(plan.covariates, fit.estimates, covariance, plan.confidence),
+        figures={"log_likelihood": fit.heights[-1], "log_likelihood_null": fit.heights[0]},
+        tests=_tests(state, plan, last_sums),
         scale="hazard_ratio",
         robust=plan.robust,
         confidence=plan.confidence,
-        iterations=len(state.steps),
-        converged=converged and not endless.any(),
-        issues=issues,
+        iterations=len(fit.steps),
+        converged=fit.converged and not fit.endless.any(),
+        issues=issues_of(names, fit),
         missing=state.missing + state.unobserved,
         described={"ties": plan.ties, "baseline": _baseline(plan), "times": plan.times},
     )
 
 
 def _tests(
-    state: _State, plan: Cox, beta: Vector, last_sums: Mapping[str, Vector]
+    state: _State, plan: Cox, last_sums: Mapping[str, Vector]
 ) -> Mapping[str, Mapping[str, float]]:
     """Tests of all coefficients together, and of proportional hazards where that was asked."""
-    last, freedom = state.steps[-1], int(state.active.sum())
+    fit, index = state.fit, np.flatnonzero(state.fit.active)
+    rise = 2 * (fit.heights[-1] - fit.heights[0])
     tests = {
-        "likelihood_ratio": chi_squared_test(
-            2 * (state.likelihoods[-1] - state.likelihoods[0]), freedom
-        ),
-        "score": chi_squared_test(state.score_test, freedom),
+        "likelihood_ratio": chi_squared_test(rise, index.size),
+        "score": chi_squared_test(fit.steps[0].decrement ** 2, index.size),
     }
-    if separated(state.steps).any():
+    if fit.endless.any():
         return tests
-    index = np.flatnonzero(last.active)
-    information = np.linalg.inv(last.covariance[np.ix_(index, index)])
-    tests["wald"] = chi_squared_test(float(beta[index] @ information @ beta[index]), freedom)
+    beta = fit.estimates[index]
+    information = np.linalg.inv(fit.last.covariance[np.ix_(index, index)])
+    tests["wald"] = chi_squared_test(float(beta @ information @ beta), index.size)
     if "trend score" in last_sums:
         tests |= _proportionality(plan, index, last_sums)
     return tests
