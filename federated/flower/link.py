@@ -144,4 +144,4 @@ def _skew(response: httpx.Response) -> int:
     except (KeyError, ValueError):
         return 0
     ahead = (datetime.datetime.now(datetime.UTC) - theirs).total_seconds()
-    return 0 if -_BEHIND < ahead < _AHEAD else round(ahead, -1) or 10
+    return 0 if -_BEHIND < ahead < _AHEAD else int(round(ahead, -1)) or 10
