@@ -1,6 +1,5 @@
 """One run of a site without Airflow: the same steps in one process, for trying and for testing."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from transforms.collect import collect
@@ -9,6 +8,7 @@ from transforms.harmonize import harmonize
 from transforms.lock import at_work
 from transforms.outcome import refused_files
 from transforms.retention import purge_if_idle
+from transforms.saying import Say, nothing
 from transforms.site import Site, current_release
 from transforms.withdrawal import resume
 
@@ -25,41 +25,42 @@ class LocalRun:
     new: bool
 
 
-def run_site(site: Site, on_step: Callable[[str], None] = lambda step: None) -> LocalRun:
+def run_site(site: Site, on_step: Say = nothing, say: Say = nothing) -> LocalRun:
     """Take the files of a site's inbox to a published release.
 
     A withdrawal that was interrupted is completed before, and what need not be kept is taken away
-    after. `on_step` is called with each step's name as it begins. Raises ReviewError when the run
-    waits for a decision; the last good release stays in place on any error.
+    after. `on_step` is told each step's name as it begins, `say` what a long step is at. Raises
+    ReviewError when the run waits for a decision; the last good release stays in place on any
+    error.
     """
     resume(site)
     with at_work(site):
-        done = _run(site, on_step)
+        done = _run(site, on_step, say)
     if done.new:
         on_step("retain")
         purge_if_idle(site)
     return done
 
 
-def _run(site: Site, on_step: Callable[[str], None]) -> LocalRun:
+def _run(site: Site, on_step: Say, say: Say) -> LocalRun:
     """Do all steps that read and write in the site's folder."""
     on_step("collect")
     batch = collect(site)
     release_id = current_release(site)
     if not batch.new and release_id is not None:
         return LocalRun(batch.run_id, release_id, new=False)
-    _prepare(site, batch.run_id, on_step)
+    _prepare(site, batch.run_id, on_step, say)
     return LocalRun(batch.run_id, _release(site, batch.run_id, on_step), new=True)
 
 
-def _prepare(site: Site, run_id: str, on_step: Callable[[str], None]) -> None:
+def _prepare(site: Site, run_id: str, on_step: Say, say: Say) -> None:
     """Harmonize, validate and review; raise ReviewError when somebody has to decide."""
     # Great Expectations takes seconds to import; a run with nothing new must not pay for it.
     from expectations.review import review
     from expectations.validate import validate
 
     on_step("harmonize")
-    harmonize(site, run_id)
+    harmonize(site, run_id, say)
     on_step("validate")
     validate(site, run_id)
     on_step("review")
@@ -72,7 +73,7 @@ def _prepare(site: Site, run_id: str, on_step: Callable[[str], None]) -> None:
         raise ReviewError("\n".join([*refused_files(site, run_id), waits]))
 
 
-def _release(site: Site, run_id: str, on_step: Callable[[str], None]) -> str:
+def _release(site: Site, run_id: str, on_step: Say) -> str:
     """Publish an accepted run and draw the site's own dashboard; return the release's id."""
     from expectations.review import publish_reviewed
     from transforms.aggregate import aggregate

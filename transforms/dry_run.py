@@ -20,6 +20,7 @@ from transforms.harmonize import Judged, judged
 from transforms.mapping import FieldRule, Mapping, parse_mapping
 from transforms.mapping_check import check_mapping, sound
 from transforms.outcome import coverage
+from transforms.saying import Say, nothing
 from transforms.site import Site
 from transforms.sql import identifier, qualified
 from transforms.staging import SCHEMA, column
@@ -99,8 +100,10 @@ class DryRun:
         }
 
 
-def dry_run(site: Site, *, texts: bool = False) -> DryRun:
+def dry_run(site: Site, *, texts: bool = False, say: Say = nothing) -> DryRun:
     """Try the mapping of `site` on its inbox; `texts` also collects words and examples.
+
+    `say` is told what is being done.
 
     Raises MappingError when the mapping cannot be read at all.
     """
@@ -110,7 +113,7 @@ def dry_run(site: Site, *, texts: bool = False) -> DryRun:
     mapping = _approved(written)
     problems = _shortened(check_mapping(mapping))
     try:
-        with judged(site, None, sound(mapping)) as run:
+        with judged(site, None, sound(mapping), say) as run:
             problems += _of_columns(run.counts.get("column_problems", []), mapping)
             unmapped = unmapped_values(run.connection, run.mapping)
             blocks = [*problems, *(one.message for one in unmapped), *_undone(waiting)]

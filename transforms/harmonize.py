@@ -46,6 +46,7 @@ from transforms.merge import merge_sources
 from transforms.outcome import DONE, Harmonized, write_outcome
 from transforms.pseudonyms import install, site_key
 from transforms.rules import apply_rules
+from transforms.saying import Say, nothing
 from transforms.site import Site
 from transforms.sql import identifier, qualified
 from transforms.staging import SCHEMA, column, stage
@@ -72,8 +73,8 @@ class Judged:
     mapping: Mapping
 
 
-def harmonize(site: Site, run_id: str) -> Harmonized:
-    """Harmonize the inbox as the batch `run_id` describes it.
+def harmonize(site: Site, run_id: str, say: Say = nothing) -> Harmonized:
+    """Harmonize the inbox as the batch `run_id` describes it; `say` is told what is being done.
 
     Raises SourceError when a file cannot be read or changed since it was collected, MappingError
     when the mapping has problems or does not fit the files' columns.
@@ -81,28 +82,32 @@ def harmonize(site: Site, run_id: str) -> Harmonized:
     batch = load_batch(site, run_id)
     mapping = load_mapping(site.mapping)
     (site.work / run_id / DONE).unlink(missing_ok=True)
-    with judged(site, batch, mapping) as run:
+    with judged(site, batch, mapping, say) as run:
+        say("writing tables, quarantine and counts")
         return write_outcome(run.connection, site, batch, mapping, run.counts)
 
 
 @contextmanager
-def judged(site: Site, batch: Batch | None, mapping: Mapping) -> Iterator[Judged]:
+def judged(
+    site: Site, batch: Batch | None, mapping: Mapping, say: Say = nothing
+) -> Iterator[Judged]:
     """Read, stage and judge the inbox; what was made is gone when the block ends.
 
     Without a `batch` nothing needs to have been collected and today is the ingest date: a dry run.
     Raises as `harmonize` does.
     """
     with scratch(site) as folder, _database(site, folder) as connection:
-        taken = take_in(connection, site, mapping, folder, dry=batch is None)
+        taken = take_in(connection, site, mapping, folder, dry=batch is None, say=say)
         if batch is not None:
             _unchanged(site, batch, mapping)
         mapping, counts = taken.mapping, taken.counts
         install(connection, site_key(site.keys))
+        say(f"mapping {sum(counts['rows_read'].values()):,} rows")
         counts["skipped"] = stage(connection, mapping)
         counts["excluded_withdrawn"] = _leave_out(connection, tombstones(site))
         today = datetime.datetime.now(datetime.UTC).date()
         day = batch.ingest_date if batch else today
-        counts |= _judge(connection, mapping, day, dry=batch is None)
+        counts |= _judge(connection, mapping, day, dry=batch is None, say=say)
         yield Judged(connection, counts, mapping)
 
 
@@ -142,6 +147,7 @@ def _judge(
     ingest_date: datetime.date,
     *,
     dry: bool,
+    say: Say,
 ) -> dict[str, Any]:
     """Consent, derived fields, limits and rules; leaves `violations` and the harmonized tables.
 
@@ -158,12 +164,15 @@ def _judge(
     if not dry:
         unknown = unmapped_values(connection, mapping)
         raise_all(MappingError, [one.message for one in unknown])
+    say("putting the sources together")
     merged = merge_sources(connection, mapping)
     derive(connection)
+    say("checking limits")
     check_limits(connection, mapping)
     for table in DICTIONARY.tables.values():
         _settle(connection, table)
     load_known(connection, mapping)
+    say("applying rules")
     apply_rules(connection)
     return excluded | merged
 

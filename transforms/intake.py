@@ -25,6 +25,7 @@ from transforms.errors import MappingError, raise_all
 from transforms.mapping import Mapping
 from transforms.mapping_check import check_columns, fitting
 from transforms.ready import fill_gaps
+from transforms.saying import Say, nothing
 from transforms.site import Site
 
 
@@ -79,8 +80,9 @@ def take_in(
     folder: Path,
     *,
     dry: bool = False,
+    say: Say = nothing,
 ) -> Intake:
-    """Read all sources into `source.*` by way of `folder`.
+    """Read all sources into `source.*` by way of `folder`; `say` is told what is being read.
 
     Raises SourceError when a source does not fit the inbox or nothing can be read, MappingError
     when columns do not fit, SetupError when the disk is full. A dry run tells of columns that do
@@ -88,7 +90,7 @@ def take_in(
     """
     from transforms.readers.isolation import read_inbox  # its libraries are there at a site only
 
-    inbox = read_inbox(mapping.sources, site.inbox, folder / "read", connection)
+    inbox = read_inbox(mapping.sources, site.inbox, folder / "read", connection, _sized(site, say))
     whole = tuple(fill_gaps(connection, mapping, table) for table in inbox.tables)
     inbox = dataclasses.replace(inbox, tables=whole)
     columns = {table.source: table.columns for table in inbox.tables}
@@ -100,6 +102,12 @@ def take_in(
         return Intake(readable, _counts(site, mapping, inbox))
     counts = _counts(site, mapping, inbox) | {"column_problems": problems}
     return Intake(fitting(readable, columns), counts)
+
+
+def _sized(site: Site, say: Say) -> Say:
+    """Return `say` with the size of the inbox behind what is read."""
+    size = sum(path.stat().st_size for path in inbox_files(site.inbox)) / 2**20
+    return lambda text: say(f"{text}; {size:,.1f} MB in all")
 
 
 def _counts(site: Site, mapping: Mapping, inbox: "Inbox") -> dict[str, Any]:

@@ -2,11 +2,12 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from infra.output import AsJson, console, emit, table
+from infra.progress import Progress
 from transforms.errors import SetupError
 from transforms.site import (
     Site,
@@ -95,7 +96,8 @@ def run(name: SiteArgument, as_json: AsJson = False) -> None:
     from infra.local_run import run_site
 
     site = find_site(name)
-    result = run_site(site, on_step=lambda step: _progress(site, step, quiet=as_json))
+    with _Steps(site, quiet=as_json) as steps:
+        result = run_site(site, steps.begin, steps.at)
     data = {
         "site": site.id,
         "run": result.run_id,
@@ -111,10 +113,43 @@ def run(name: SiteArgument, as_json: AsJson = False) -> None:
     emit(data, as_json=as_json, text=text)
 
 
-def _progress(site: Site, step: str, *, quiet: bool) -> None:
-    """Say which step begins."""
-    if not quiet:
-        console.print(f"{site.id}: {step} …")
+class _Steps:
+    """The steps of a run: a live list with seconds on a terminal, otherwise a line for each."""
+
+    def __init__(self, site: Site, *, quiet: bool) -> None:
+        self._site = site
+        self._quiet = quiet
+        self._progress = Progress(console)
+
+    def __enter__(self) -> "_Steps":
+        if not self._quiet:
+            self._progress.__enter__()
+        return self
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if not self._quiet:
+            self._end("failed" if error else "done")
+            self._progress.__exit__(kind, error, trace)
+
+    def begin(self, name: str) -> None:
+        """A step begins, the one before is done."""
+        if not self._quiet:
+            self._end("done")
+            self._progress.add(name).begin()
+
+    def at(self, text: str) -> None:
+        """Say what the step is at."""
+        if self._quiet:
+            return
+        self._progress.steps[-1].at(f"{text} …")
+        if not console.is_terminal:
+            console.print(f"{self._site.id}: {self._progress.steps[-1].title}: {text} …")
+
+    def _end(self, state: str) -> None:
+        """End the step that was at work, if there is one; what it was at is past."""
+        if self._progress.steps:
+            self._progress.steps[-1].at("")
+            self._progress.finish(self._progress.steps[-1], state)
 
 
 @app.command()

@@ -184,8 +184,7 @@ def check(name: SiteArgument, show_values: ShowValues = False, as_json: AsJson =
 
     site = find_site(name)
     with _at_work(site, quiet=as_json) as say:
-        say("trying the mapping on the files")
-        found = dry_run(site, texts=show_values and not as_json)
+        found = dry_run(site, texts=show_values and not as_json, say=say)
     emit(found.plain(), as_json=as_json, text=_check_text(site, found))
     if found.blocks:
         count = len(found.blocks)

@@ -34,6 +34,7 @@ from transforms.readers.relation import (
     matching_files,
     parquet_name,
 )
+from transforms.saying import Say, nothing
 from transforms.sql import identifier, qualified
 
 
@@ -70,9 +71,15 @@ class Inbox:
 
 
 def read_inbox(
-    sources: Sequence[Source], inbox: Path, folder: Path, connection: duckdb.DuckDBPyConnection
+    sources: Sequence[Source],
+    inbox: Path,
+    folder: Path,
+    connection: duckdb.DuckDBPyConnection,
+    say: Say = nothing,
 ) -> Inbox:
     """Read all sources into Parquet files in `folder`, seen as `source.<id>` in `connection`.
+
+    `say` is told which source is being read.
 
     Raises SourceError, with all problems at once, for a source that does not fit the inbox as a
     whole or when nothing at all can be read; SetupError when the disk is full.
@@ -84,7 +91,8 @@ def read_inbox(
     connection.execute(f"create schema if not exists {identifier(SCHEMA)}")
     memory = _Memory(inbox)
     with Child(inbox, folder) as child:
-        for source in sources:
+        for number, source in enumerate(sources, start=1):
+            say(f"reading {source.source}, {number} of {len(sources)} sources")
             try:
                 table, without = _read_source(child, source, inbox, memory)
             except SourceError as error:

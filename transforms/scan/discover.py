@@ -5,7 +5,7 @@ by the reader that a run would use, and its columns are counted.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from transforms.errors import SourceError
 from transforms.intake import scratch
 from transforms.lexicon import LEXICON, normal, value_key, words_for
 from transforms.mapping import Source
+from transforms.saying import Say, nothing
 from transforms.scan.columns import scan_column
 from transforms.scan.layout import Layout, find_layout, is_data
 from transforms.scan.model import ColumnScan, Label, Ready, Scan, TableScan
@@ -35,8 +36,6 @@ DETECTED = re.compile(r"(encoding|delimiter) ('[^']+'|[^ ;]+) was detected")
 FORM_SHEET = "marmor"
 CHOICES = ("choices", "select_choices")
 MAX_GAPS = 20
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ class _Found:
     notes: tuple[str, ...]
 
 
-def scan_inbox(site: Site, say: Say = lambda _: None) -> Scan:
+def scan_inbox(site: Site, say: Say = nothing) -> Scan:
     """Scan a site's inbox; `say` is told what is being looked at.
 
     Raises SourceError when the inbox holds no file, or none that can be read.
