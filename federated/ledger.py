@@ -22,15 +22,9 @@ from transforms.durable import append_line
 from transforms.errors import ConsortiumError
 
 
-__all__ = ["Entry", "Head", "Ledger", "Spending", "SpentError"]
+__all__ = ["Entry", "Head", "Ledger", "Spending", "SpentError", "heads_of", "lacking"]
 
 CHAIN = Chain("marmor/ledger/1", escaped=True)
-
-
-_LACKS = (
-    "{path}: lacks an entry, or has another, that others have seen: it once had {entries} entries "
-    "of another end; restore the whole ledger"
-)
 
 
 class SpentError(Exception):
@@ -138,7 +132,7 @@ class Ledger:
             temporary.write_text(json.dumps(asdict(head)), encoding="utf-8")
             temporary.replace(self._witness_path)
         if not self.holds(head):
-            raise ConsortiumError(_LACKS.format(path=self.path, entries=head.entries))
+            raise lacking(self.path, head)
 
     def witnessed(self) -> Head | None:
         """Return the newest head of this ledger that others have told; None before the first."""
@@ -268,6 +262,37 @@ class Ledger:
         heads = _body(entry).get("heads")
         self._heads |= heads if isinstance(heads, dict) else {}
         self._read_to += len(line)
+
+
+def lacking(path: Path, head: Head) -> ConsortiumError:
+    """Return the error for a ledger that does not hold a head that others have seen of it."""
+    return ConsortiumError(
+        f"{path}: others saw it with {head.entries} entries that it does not hold; some were cut "
+        "off or rewritten: restore the whole ledger, or enroll with a new identity key"
+    )
+
+
+def heads_of(name: str, path: Path) -> tuple[Head, ...]:
+    """Return every head of `name`'s ledger that another ledger, in file `path`, has written down.
+
+    Raises ConsortiumError when the file cannot be read or its own chain is broken.
+    """
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError:
+        raise ConsortiumError(
+            f"{path}: cannot be read; name a ledger or an export of one"
+        ) from None
+    found, last = [], None
+    for number, line in enumerate(lines, start=1):
+        last = CHAIN.checked(line, last)
+        if last is None:
+            raise ConsortiumError(f"{path}: line {number} was changed, or is not of a ledger")
+        told = _body(last).get("heads")
+        head = told.get(name) if isinstance(told, Mapping) else None
+        if isinstance(head, Mapping):
+            found.append(Head(int(head["entries"]), str(head["hash"])))
+    return tuple(found)
 
 
 def _body(entry: Entry) -> Mapping[str, object]:

@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
-from federated.ledger import Entry, Ledger
+from federated.ledger import Entry, Ledger, heads_of, lacking
 from infra.commands.site import SiteArgument, app, find_site
 from infra.output import AsJson, emit, table
-from transforms.errors import SetupError
+from transforms.errors import ConsortiumError, SetupError
 from transforms.site import Site
 
 
@@ -20,16 +20,28 @@ app.add_typer(ledger, name="ledger")
 
 
 @ledger.command()
-def verify(name: SiteArgument, as_json: AsJson = False) -> None:
-    """Check the chain from the first entry to the last; exit code 23 when it is broken."""
+def verify(
+    name: SiteArgument,
+    against: Annotated[
+        list[Path] | None,
+        typer.Option(help="Ledger of another site or of the coordinator, or an export of one."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check the chain from end to end, and that it holds what others saw of it.
+
+    Exit code 23 when an entry was changed, cut off, or the ledger written anew.
+    """
     site = find_site(name)
     entries = _entries(site)
+    witnesses = _check_witnesses(site, against or [])
     head = str(entries[-1]["hash"]) if entries else ""
     data = {"site": site.id, "entries": len(entries), "head": head, "intact": True}
     text = f"{site.id}: {len(entries)} entries, chain intact" + (
         f", head {head[:12]}" if head else ""
     )
-    emit(data, as_json=as_json, text=text)
+    seen = f"; holds all {witnesses} heads that others saw" if witnesses else ""
+    emit({**data, "witnesses": witnesses}, as_json=as_json, text=text + seen)
 
 
 @ledger.command()
@@ -58,6 +70,24 @@ def export(
         raise SetupError(f"{to}: is there already; name another file") from None
     data = {"site": site.id, "entries": len(entries), "file": to}
     emit(data, as_json=as_json, text=f"{site.id}: wrote {len(entries)} entries to {to}.")
+
+
+def _check_witnesses(site: Site, others: list[Path]) -> int:
+    """Check the heads that others saw, and return how many; ConsortiumError when one is missing."""
+    heads = [head for path in others for head in heads_of(site.id, path)]
+    if (
+        not (site.ledger / "ledger.jsonl").is_file()
+        and not (site.ledger / "witness.json").is_file()
+    ):
+        if any(head.entries for head in heads):
+            raise ConsortiumError(f"{site.ledger}: others have seen entries and none is here")
+        return len(heads)
+    ledger = Ledger(site.ledger)
+    heads += [head for head in [ledger.witnessed()] if head is not None]
+    for head in heads:
+        if not ledger.holds(head):
+            raise lacking(ledger.path, head)
+    return len(heads)
 
 
 def _entries(site: Site) -> tuple[Entry, ...]:
