@@ -1,5 +1,6 @@
 """No process looks up an outside host, and none outlives whoever started it."""
 
+import json
 import os
 import signal
 import subprocess
@@ -9,11 +10,19 @@ from pathlib import Path
 
 import pytest
 
+from federated import executor
+from federated.request import parse_request
 from infra import consortium
+from infra.environments import ROOT
 
 from .conftest import NAMES, Running, free_port, make_site
 from .test_failures import await_none, new_question, processes_of
 
+
+CONTROL = """
+from federated import tally
+tally.tally_files = lambda *_: __import__("socket").getaddrinfo("localhost", 1)
+"""
 
 LOOKUPS = """\
 import os, sys
@@ -45,6 +54,76 @@ def test_no_outside_host_is_looked_up(tmp_path: Path, monkeypatch: pytest.Monkey
             client.run(new_question())
     finally:
         world.close()
+    seen = set(lookups.read_text().split())
+    assert "127.0.0.1" in seen, "the hook would have seen a look-up"
+    assert seen == {"127.0.0.1"}
+
+
+# An executor that ends when anything in it asks for the address of a host, itself included.
+QUIET_EXECUTOR = """\
+import os, sys
+
+def end(event, arguments):
+    if event in ("socket.getaddrinfo", "socket.gethostbyname", "socket.connect"):
+        os._exit(9)
+
+sys.addaudithook(end)
+from federated import executor
+{last}
+executor.main()
+"""
+
+
+@pytest.mark.parametrize(("last", "quiet"), [("", True), (CONTROL, False)])
+def test_an_executor_asks_for_no_host(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: str, quiet: bool
+) -> None:
+    site = make_site(tmp_path / "lyon", "lyon")
+    monkeypatch.setattr(executor, "_PROGRAM", ("-c", QUIET_EXECUTOR.format(last=last)))
+    running = executor.Executor(site / "releases")
+    question = parse_request(new_question()).to_mapping()
+    try:
+        if quiet:
+            assert running(question, {}, "rel-lyon")
+        else:
+            with pytest.raises(executor.ExecutorError, match="crashed"):
+                running(question, {}, "rel-lyon")
+    finally:
+        running.close()
+
+
+def test_the_commands_ask_for_no_outside_host(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of operator, analyst and data manager, as they are typed, also against a real gateway."""
+    (tmp_path / "sitecustomize.py").write_text(LOOKUPS)
+    lookups = tmp_path / "lookups"
+    sites = [make_site(tmp_path / name, name) for name in NAMES[:3]]
+    place, request, port = tmp_path / "c", tmp_path / "request.json", free_port()
+    request.write_text(json.dumps(new_question()))
+
+    def marmor(*arguments: object) -> None:
+        environment = {
+            **os.environ,
+            "MARMOR_GATEWAY": f"https://127.0.0.1:{port}",
+            "MARMOR_TOKEN": str(place / "tokens/analyst.token"),
+            "MARMOR_CA": str(place / "certificates/ca.pem"),
+            "PYTHONPATH": str(tmp_path),
+            "MARMOR_TEST_LOOKUPS": str(lookups),
+        }
+        command = [sys.executable, "-m", "infra.cli", *map(str, arguments)]
+        done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+
+    consortium.init(place, port=port)
+    marmor("consortium", "enroll", place, *sites)
+    try:
+        marmor("consortium", "start", place, *(f"--site={site}" for site in sites))
+        Running(place, {site.name: site for site in sites}).await_online(3)
+        marmor("query", "run", request)
+        marmor("site", "status", sites[0])
+    finally:
+        consortium.stop(place, sites)
     seen = set(lookups.read_text().split())
     assert "127.0.0.1" in seen, "the hook would have seen a look-up"
     assert seen == {"127.0.0.1"}
