@@ -57,6 +57,7 @@ from federated.overlap import (
     near,
     shape,
 )
+from federated.planner import remedies
 from federated.policy import Policy
 from federated.request import Request
 from federated.results import Result, ResultStore
@@ -488,7 +489,12 @@ def _publish(query: _Query, outcome: Outcome) -> Result:
             "dictionary": DICTIONARY.version,
         },
     }
-    return Result(request.analysis, request.question(), published.data, provenance)
+    data = dict(published.data)
+    plan = remedies(request, outcome, query.policy)
+    if plan.tried or plan.remedies:
+        suggested = [item.to_json() for item in plan.remedies]
+        data["would_pass"] = {"tried": plan.tried, "remedies": suggested}
+    return Result(request.analysis, request.question(), data, provenance)
 
 
 def needed_sites(request: Request, policy: Policy) -> int:

@@ -94,6 +94,7 @@ class Desk:
             "policy": provenance["policy"]["digest"],
             "sites_out": missing.by_site(),
             "heads": heads,
+            "remedies_tried": result.data.get("would_pass", {}).get("tried", 0),
         }
         self.ledger.append("answered", body)
         self.store.put(key, result)

@@ -48,7 +48,6 @@ __all__ = [
     "Published",
     "Withheld",
     "check_contributing",
-    "check_model",
     "model_problems",
     "passing",
     "release",
@@ -75,11 +74,6 @@ class Published:
     """
 
     data: Json
-
-
-def check_model(counts: ModelCounts, policy: Policy) -> None:
-    """Raise RefusedError when a model may not be fitted on these counts; tells none of them."""
-    raise_all(RefusedError, [str(problem) for problem in model_problems(counts, policy)])
 
 
 @singledispatch

@@ -449,6 +449,8 @@ def _wrapped(text: str, width: int) -> str:
 def _title(result: Drawable) -> str:
     """What the picture shows, in the words of the dictionary."""
     data = result.data
+    if data["shape"] == "refusal":
+        return "No model"
     if data["shape"] == "curves":
         group = f", by {_inside(data['group']['label'])}" if data["group"] else ""
         return f"{data['time']['label']}{group}"
@@ -480,10 +482,20 @@ def _footnote(result: Drawable) -> str:
     return f"{sites} · {rounding} · question {provenance['question'][:12]}"
 
 
+def _refusal(result: Drawable) -> Figure:
+    """Why a model was not fitted, in words: there is nothing to draw."""
+    reasons = [str(reason["words"]) for reason in result.data["reasons"]]
+    figure = Figure(figsize=(9, 1.4 + 0.3 * len(reasons)))
+    for line, text in enumerate(["Not fitted:", *reasons]):
+        figure.text(0.02, 1 - (0.8 + 0.3 * line) / figure.get_figheight(), text, fontsize=9)
+    return figure
+
+
 DRAWINGS: Mapping[str, Callable[[Drawable], Figure]] = {
     "curves": _curves,
     "table": _table,
     "rates": _rates,
     "summaries": _summaries,
     "model": _model,
+    "refusal": _refusal,
 }

@@ -25,8 +25,22 @@ def answer(result: Result) -> RenderableType:
         "rates": _rates,
         "summaries": _summaries,
         "model": _model,
+        "refusal": _refusal,
     }
-    return Group(*shapes[data["shape"]](data), _provenance(result))
+    return Group(*shapes[data["shape"]](data), *_would_pass(data), _provenance(result))
+
+
+def _refusal(data: Mapping[str, Any]) -> Iterator[RenderableType]:
+    """Why a model was not fitted."""
+    yield "The model was not fitted:"
+    yield from (f"  {escape(reason['words'])}" for reason in data["reasons"])
+
+
+def _would_pass(data: Mapping[str, Any]) -> Iterator[RenderableType]:
+    """What to ask instead, where the gate has found it."""
+    for remedy in data.get("would_pass", {}).get("remedies", ()):
+        how = "Would be released" if remedy["certain"] else "May be released"
+        yield f"{how}: {escape(remedy['words'])}."
 
 
 def write(result: Result, folder: Path, name: str) -> Path:

@@ -20,7 +20,12 @@ def model_data(model: Model, policy: Policy) -> Json:
         "terms": [_term(term, model.scale, policy) for term in model.terms],
         "n": write(count(patients, among, policy)),
         "events": None if events is None else write(count(events, among, policy)),
-        **{name: _figure(number, policy.digits) for name, number in model.figures.items()},
+        **{
+            name: write(count(int(number), among, policy))
+            if name == "df_residual"  # patients less parameters would tell the patients
+            else _figure(number, policy.digits)
+            for name, number in model.figures.items()
+        },
         "tests": {
             name: {key: _figure(number, policy.digits) for key, number in test.items()}
             for name, test in model.tests.items()
