@@ -16,6 +16,7 @@ from transforms.collect import Batch
 from transforms.dictionary import DICTIONARY, Table
 from transforms.dictionary.arrow import schema
 from transforms.durable import write_json
+from transforms.formulas import disarmed_column
 from transforms.mapping import NOT_HELD, Mapping
 from transforms.mapping_check import made_here
 from transforms.parquet import write_parquet, write_parquet_stream
@@ -138,29 +139,23 @@ def _write_quarantine(connection: duckdb.DuckDBPyConnection, folder: Path) -> No
     tables = connection.execute('select distinct "table" from rejects order by 1').fetchall()
     folder.mkdir(mode=0o700, parents=True)
     for (table,) in tables:
-        texts = ", ".join(_harmless(name) for name in ("source_file", "source_sheet", "value"))
         rows = _arrow(
             connection,
             "select source_file, source_sheet, source_row, field, value, rule, remedy "
-            f'from (select * replace ({texts}) from rejects) where "table" = $1 order by all',
+            'from rejects where "table" = $1 order by all',
             table,
         )
         descriptor = os.open(folder / f"{table}.csv", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as file:
-            pa_csv.write_csv(rows, file)
+            pa_csv.write_csv(_without_formulas(rows), file)
 
 
-def _harmless(name: str) -> str:
-    """Return a text column as a spreadsheet may show it: an apostrophe before what it would run.
-
-    Excel computes a cell that begins with = + - or @, even from CSV; numbers stay as they are. See
-    https://owasp.org/www-community/attacks/CSV_Injection.
-    """
-    return (
-        f"case when regexp_matches({name}, '^\\s*[=+@|%-]') "
-        f"and not regexp_matches({name}, '^[+-]?[0-9][0-9., ]*$') "
-        f"then chr(39) || {name} else {name} end as {name}"
-    )
+def _without_formulas(rows: pa.Table) -> pa.Table:
+    """Return rows of which a spreadsheet computes no cell."""
+    for name in ("source_file", "source_sheet", "value"):
+        safe = disarmed_column(rows.column(name).cast(pa.string()))
+        rows = rows.set_column(rows.schema.get_field_index(name), name, safe)
+    return rows
 
 
 def coverage(connection: duckdb.DuckDBPyConnection, mapping: Mapping) -> list[dict[str, Any]]:

@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from transforms.durable import fsync_file, fsync_folder, remove
 from transforms.errors import ReleaseError
+from transforms.formulas import disarmed_column
 from transforms.manifest import MANIFEST
 from transforms.release import verify
 from transforms.site import Site
@@ -30,9 +31,6 @@ from transforms.sql import qualified
 __all__ = ["Format", "copy_release"]
 
 Format = Literal["parquet", "csv", "duckdb"]
-
-# A spreadsheet would run these as a formula; behind an apostrophe they are text.
-FORMULA = r"^[ \t\r\n]*[=+\-@\x{FF1D}\x{FF0B}\x{FF0D}\x{FF20}]|^[\t\r\n]"  # wide ones as well
 
 
 def copy_release(site: Site, release: str, target: Path, kind: Format) -> Path:
@@ -89,8 +87,7 @@ def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
         column = pc.binary_join(column, ";")
     if not pa.types.is_string(column.type):
         return column
-    risky = pc.match_substring_regex(column, FORMULA)
-    return pc.if_else(risky, pc.binary_join_element_wise("'", column, ""), column)
+    return disarmed_column(column)
 
 
 def _duckdb(release: Path, draft: Path, files: list[str]) -> None:

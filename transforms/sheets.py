@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transforms.errors import MappingError, SourceError, raise_all
+from transforms.formulas import original
 
 
 if TYPE_CHECKING:
@@ -85,10 +86,11 @@ def _read_csv_files(folder: Path, names: Sequence[str]) -> dict[str, Sheet]:
 
 
 def _read_csv(path: Path) -> Sheet:
-    """Read one UTF-8 CSV file."""
+    """Read one UTF-8 CSV file; what was disarmed for a spreadsheet is the text that it was."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as lines:
-            return _sheet(path.name, csv.reader(lines, strict=True))
+            rows = csv.reader(lines, strict=True)
+            return _sheet(path.name, ([original(cell) for cell in row] for row in rows))
     except OSError as error:
         raise MappingError(_no_access(path, error)) from None
     except (UnicodeDecodeError, csv.Error) as error:

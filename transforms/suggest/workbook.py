@@ -12,6 +12,7 @@ from typing import Any
 from transforms.dictionary import DICTIONARY, Dictionary
 from transforms.durable import write_bytes, write_text
 from transforms.errors import MappingError
+from transforms.formulas import disarmed
 from transforms.mapping import MISSING, OPTIONAL, REJECT, SHEETS, SKIP
 from transforms.mapping_check import FORMATS, PREDICATES, REASONS, RULES, STATUSES
 from transforms.sheets import read_sheets
@@ -81,13 +82,14 @@ def write_rows(
 
 
 def _add_to_csv(folder: Path, new: Mapping[str, Sequence[Row]]) -> Path:
-    """Write the four CSV files anew with the rows added."""
+    """Write the four CSV files anew with the rows added; no cell is a formula."""
     rows = read_rows(folder)
     for name, header in SHEETS.items():
         lines = io.StringIO()
         writer = csv.DictWriter(lines, header, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
-        writer.writerows([*rows[name], *new.get(name, ())])
+        for row in [*rows[name], *new.get(name, ())]:
+            writer.writerow({column: disarmed(text) for column, text in row.items()})
         write_text(folder / f"{name}.csv", lines.getvalue())
     return folder / "fields.csv"
 

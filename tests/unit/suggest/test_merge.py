@@ -1,12 +1,13 @@
 """A draft never touches what a person wrote, and what it writes reads back as text."""
 
+import csv
 from pathlib import Path
 
 import openpyxl
 import pytest
 
 from transforms.errors import MappingError
-from transforms.mapping import parse_mapping
+from transforms.mapping import SHEETS, parse_mapping
 from transforms.scan import ColumnScan, Scan, TableScan
 from transforms.site import Site
 from transforms.suggest import Draft, add_words, merged
@@ -90,6 +91,27 @@ def test_four_csv_files_stay_csv_files(tmp_path: Path) -> None:
     written = write_rows(tmp_path, merged(read_rows(tmp_path), DRAFT))
     assert written.name == "fields.csv"
     assert [one["column"] for one in read_rows(tmp_path)["fields"]] == ["Naissance", "Sexe"]
+
+
+def test_no_cell_of_the_csv_files_is_a_formula_and_all_are_read_as_they_were(
+    tmp_path: Path,
+) -> None:
+    words = ['=HYPERLINK("http://x","y")', "@x", "a;=1", "'=1", "-2,5"]
+    rows = {"values": [word(one, "male") for one in words]}
+    rows["fields"] = [row("sex_at_birth", "=Sexe", "recode")]
+    header = {name: ",".join(columns) + "\n" for name, columns in SHEETS.items()}
+    for name, text in header.items():
+        (tmp_path / f"{name}.csv").write_text(text, encoding="utf-8")
+    write_rows(tmp_path, rows)
+    again = write_rows(tmp_path, {})  # what stands there is written anew
+    assert "=Sexe" in again.read_text("utf-8")
+    assert ",=" not in again.read_text("utf-8")
+    lines = (tmp_path / "values.csv").read_text("utf-8").splitlines()
+    cells = [one[3] for one in csv.reader(lines)][1:]
+    assert [cell[:2] for cell in cells] == ["'=", "'@", "a;", "''", "-2"]
+    kept = read_rows(tmp_path)
+    assert [one["source_value"] for one in kept["values"]] == words
+    assert [one["column"] for one in kept["fields"]] == ["=Sexe"]
 
 
 def test_a_word_that_begins_like_a_formula_stays_a_word(tmp_path: Path) -> None:
