@@ -152,7 +152,7 @@ def _write_quarantine(connection: duckdb.DuckDBPyConnection, folder: Path) -> No
 
 def _without_formulas(rows: pa.Table) -> pa.Table:
     """Return rows of which a spreadsheet computes no cell."""
-    for name in ("source_file", "source_sheet", "value"):
+    for name in ("source_file", "source_sheet", "value", "remedy"):  # which may name a file
         safe = disarmed_column(rows.column(name).cast(pa.string()))
         rows = rows.set_column(rows.schema.get_field_index(name), name, safe)
     return rows
