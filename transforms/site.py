@@ -181,6 +181,8 @@ def load_site(folder: Path) -> Site:
 def create_site(folder: Path, *, site_id: str, name: str, country: str, language: str) -> Site:
     """Make a site folder with its `site.toml` and empty subfolders; keep whatever is there.
 
+    What is refused leaves nothing behind.
+
     Raises SetupError when the folder is a site already, when a site beside it has the same id, or
     for a country or language that ISO does not know.
     """
@@ -189,8 +191,8 @@ def create_site(folder: Path, *, site_id: str, name: str, country: str, language
     raise_all(SetupError, list(_not_iso(country, language)))
     if taken := ids_beside(folder).get(site_id):
         raise SetupError(f"{taken}: has the id {site_id} already; choose another with --id")
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
-    folder.chmod(0o700)
     quoted = name.replace("\\", "\\\\").replace('"', '\\"')
     text = SITE_TOML.format(id=site_id, name=quoted, country=country, language=language)
     (folder / "site.toml").write_text(text, encoding="utf-8")
@@ -198,7 +200,10 @@ def create_site(folder: Path, *, site_id: str, name: str, country: str, language
         site = load_site(folder)
     except SetupError:
         (folder / "site.toml").unlink()
+        for path in made:
+            path.rmdir()
         raise
+    folder.chmod(0o700)
     for path in (site.mapping, site.inbox):
         path.mkdir(mode=0o700, exist_ok=True)
     return site

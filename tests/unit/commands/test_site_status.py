@@ -33,6 +33,18 @@ def test_only_codes_of_iso_are_taken(
     assert not (tmp_path / "a").exists()
 
 
+def test_a_refused_site_leaves_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(SetupError):
+        make(tmp_path / "new" / "a", site_id="Not An Id")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "there").mkdir(mode=0o755)
+    (tmp_path / "there" / "notes.txt").write_text("ours")
+    with pytest.raises(SetupError):
+        make(tmp_path / "there", site_id="Not An Id")
+    assert [path.name for path in (tmp_path / "there").iterdir()] == ["notes.txt"]
+    assert (tmp_path / "there").stat().st_mode & 0o777 == 0o755
+
+
 def test_two_folders_cannot_have_one_id(tmp_path: Path) -> None:
     make(tmp_path / "a")
     with pytest.raises(SetupError, match="has the id lyon already"):
