@@ -14,8 +14,10 @@ site's: what arrives from a site is uniformly random (`federated.secure_sum`).
 """
 
 import importlib.metadata
+import random
 import secrets
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -59,6 +61,7 @@ from federated.overlap import (
 )
 from federated.planner import remedies
 from federated.policy import Policy
+from federated.refusals import RULES
 from federated.request import Request
 from federated.results import Result, ResultStore
 from federated.roster import Roster
@@ -77,7 +80,8 @@ AskSites: TypeAlias = Callable[[Mapping[str, Message], float], Replies]
 Expected = TypeVar("Expected", Announced, Contributed, Masked, Endorsed, Revealed)
 Carrier = TypeVar("Carrier", Contributed, Masked)
 
-MOST_ATTEMPTS = 3
+MOST_ATTEMPTS = 6
+PAUSE = 0.05  # seconds, at first
 LONGEST_TURN = 5.0  # seconds that a query waits for the first sum of those about the same view
 TURNS: dict[tuple[Path, str], threading.Lock] = {}
 TURNS_LOCK = threading.Lock()
@@ -145,7 +149,14 @@ class _Query:
 
 
 class _AskAgainError(Exception):
-    """Before anything of the query was unmasked: starting afresh, without lost sites, is safe."""
+    """Starting afresh is safe: nothing of the query was opened, or the same sites are asked.
+
+    `overtaken` says that it is for another question's sake, and not for that of lost sites.
+    """
+
+    def __init__(self, *, overtaken: bool = False) -> None:
+        super().__init__()
+        self.overtaken = overtaken
 
 
 def run(
@@ -167,7 +178,10 @@ def run(
     """
     raise_all(
         RefusedError,
-        disclosure.table_problems(request.definition.table(request.design), policy),
+        [
+            *disclosure.table_problems(request.definition.table(request.design), policy),
+            *(() if policy.exact else request.cohort_problems()),
+        ],
     )
     desk = Desk(_ledger(state / "ledger"), ResultStore(state / "results"), analyst)
     asked, missing = _Asked(request, roster, policy, ask, timeout, views), Attendance()
@@ -181,11 +195,16 @@ def run(
 
 def _attempts(asked: "_Asked", desk: Desk, missing: Attendance) -> Result:
     """Ask, and ask again without the sites that were lost before anything was unmasked."""
-    for _ in range(MOST_ATTEMPTS):
+    overtaken = False
+    for attempt in range(MOST_ATTEMPTS):
         try:
             return _attempt(asked, desk, missing)
-        except _AskAgainError:
-            continue
+        except _AskAgainError as again:
+            overtaken = again.overtaken
+        if overtaken:  # so that two coordinators do not overtake each other for ever
+            time.sleep(random.uniform(0, PAUSE * 2**attempt))  # noqa: S311 - not a secret
+    if overtaken:
+        raise RefusedError(RULES["overtaken"])
     have = len(asked.roster.sites) - len(missing.sites())
     raise missing.error(have, needed_sites(asked.request, asked.policy))
 
@@ -430,7 +449,7 @@ def _ask_twice(
         if not left:
             break
     if "overtaken" in lost.out["refused"].values():
-        raise _AskAgainError
+        raise _AskAgainError(overtaken=True)
     query.missing.take(lost)
     return found
 

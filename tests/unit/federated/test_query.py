@@ -85,7 +85,7 @@ class World:
     ) -> None:
         self.folder, self.policy = folder, policy
         computes = dict.fromkeys(SITES, compute) | dict(computing or {})
-        self.releases = {site: f"rel-{site}" for site in SITES}
+        self.releases = {site: f"rel-{site}" for site in computes}
         self.roster, self.sites = parties(computes, self.releases, policy, folder)
         self.sent: list[dict[str, Message]] = []
         self.received: list[dict[str, Reply | Absent]] = []
