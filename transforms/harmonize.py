@@ -37,6 +37,7 @@ from transforms.derive import derive
 from transforms.dictionary import DICTIONARY, Table
 from transforms.errors import MappingError, SourceError, raise_all
 from transforms.fingerprints import fingerprints
+from transforms.form_remedies import say_for_forms
 from transforms.identifiers import load_known
 from transforms.intake import scratch, take_in
 from transforms.limits import check_limits
@@ -174,6 +175,7 @@ def _judge(
     load_known(connection, mapping)
     say("applying rules")
     apply_rules(connection)
+    say_for_forms(connection, mapping)
     return excluded | merged
 
 

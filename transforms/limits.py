@@ -39,7 +39,7 @@ from transforms.staging import SCHEMA, column
 from transforms.units import READ_AS_MEANT, WINDOWS, holds_analytes, normal_sql
 
 
-__all__ = ["PROBLEMS", "check_limits"]
+__all__ = ["MISSING", "PROBLEMS", "check_limits"]
 
 # What to do about a text that cannot be read.
 PROBLEMS = {

@@ -330,3 +330,24 @@ def test_no_cell_of_the_form_is_a_formula(form: Path) -> None:
     book = openpyxl.load_workbook(form)
     found = [cell for sheet in book for row in sheet.iter_rows() for cell in row]
     assert not [cell.coordinate for cell in found if cell.data_type == "f"]
+
+
+def test_what_to_do_is_said_in_words_of_the_form(form: Path, centre: Site) -> None:
+    person = {**WRITTEN["person"][0], "local_id": "B-1", "sex_at_birth": "girl", "birth_date": None}
+    wrong: Rows = {
+        "person": [dict(WRITTEN["person"][1]), person],
+        "fracture": [{"local_id": "A-2", "fracture_date": "03/04/2010", "bone_site": "tibia"}],
+        "lab_measurement": [
+            {"local_id": "A-2", "sample_date": "2020-02-01", "analyte": "calcium",
+             "value": "9.5", "unit": "mmol/L"},
+            {"local_id": "A-2", "sample_date": "2020-02-01", "analyte": "pth",
+             "value": "high", "unit": "pg/mL"},
+            {"local_id": "A-2", "sample_date": "2020-03-01", "analyte": "pth",
+             "value": "7", "unit": "spoons"},
+        ],
+    }  # fmt: skip
+    fill(form, centre.inbox / "form.xlsx", wrong)
+    said = {finding.rule: finding.remedy for finding in dry_run(centre).findings}
+    assert {"unknown_code", "missing_mandatory", "not_a_number", "unknown_unit"} <= set(said)
+    assert said["missing_mandatory"] == "fill it in"
+    assert not [text for text in said.values() if "mapping" in text or "source" in text]
