@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from federated.analyses import cox, crosstab, describe, kaplan_meier, rate
+from federated.analyses import cox, crosstab, describe, glm, kaplan_meier, rate
 from federated.analysis import Analysis
 
 
@@ -15,6 +15,7 @@ ANALYSES: Mapping[str, Analysis[Any]] = {
         cox.ANALYSIS,
         crosstab.ANALYSIS,
         describe.ANALYSIS,
+        glm.ANALYSIS,
         kaplan_meier.ANALYSIS,
         rate.ANALYSIS,
     )

@@ -83,8 +83,50 @@ for (ties in c("efron", "breslow")) together <- c(together,
     Surv(time, status) ~ trt + karno + age + strata(celltype), ties),
   pooled("heart", heart, Surv(start, stop, event) ~ age + year + surgery + transplant, ties),
   pooled("lung", lung, Surv(time, status) ~ age + sex + ecog + loss, ties))
+# generalized linear models; robust errors by row (HC0) and by cluster (CR0), without a factor
+glm_of <- function(name, data, formula, family, cluster, start = NULL) {
+  environment(formula) <- environment()
+  fit <- glm(formula, family, data, epsilon = 1e-15, maxit = 200, start = start)
+  if (family$link != "identity") for (again in 1:3)
+    fit <- glm(formula, family, data, epsilon = 1e-15, maxit = 200, start = coef(fit))
+  score <- model.matrix(fit) * residuals(fit, "working") * weights(fit, "working")
+  bread <- summary(fit)$cov.unscaled
+  error <- function(u) sqrt(diag(bread %*% crossprod(u) %*% bread))
+  table <- summary(fit)$coefficients
+  object(list(
+    data = text(name), family = text(family$family), link = text(family$link),
+    estimate = array(coef(fit)), se = array(table[, 2]), p = array(table[, 4]),
+    hc0 = array(error(score)), cr0 = array(error(rowsum(score, cluster))),
+    log_likelihood = number(logLik(fit)), deviance = number(deviance(fit)),
+    null_deviance = number(fit$null.deviance), df_residual = number(df.residual(fit)),
+    dispersion = number(sum(residuals(fit, "pearson")^2) / df.residual(fit))))
+}
+
+# birthwt: Hosmer and Lemeshow, Applied Logistic Regression (1989); quine: Aitkin, Appl Stat 27
+# (1978) 223; Insurance: Baxter, Coutts and Ross (1980); all in package MASS
+birthwt$race <- c("white", "black", "other")[birthwt$race]
+birthwt$mother <- seq_len(nrow(birthwt)) %/% 3
+quine$child <- seq_len(nrow(quine)) %/% 4
+insurance <- data.frame(district = paste0("d", Insurance$District), age = as.character(Insurance$Age),
+  holders = Insurance$Holders, claims = Insurance$Claims, office = seq_len(64) %/% 2)
+quine <- data.frame(lapply(quine, function(x) if (is.factor(x)) as.character(x) else x))
+for (name in c("birthwt", "quine", "insurance"))
+  write.csv(get(name), paste0(name, ".csv"), row.names = FALSE, quote = FALSE)
+birthwt$race <- factor(birthwt$race, c("white", "black", "other"))
+insurance$log <- log(insurance$holders)
+insurance$age <- factor(insurance$age, c("<25", "25-29", "30-35", ">35"))
+models <- c(
+  glm_of("birthwt", birthwt, bwt ~ age + lwt + smoke + race, gaussian(), birthwt$mother),
+  glm_of("birthwt", birthwt, low ~ age + lwt + smoke + race, binomial("logit"), birthwt$mother),
+  glm_of("birthwt", birthwt, low ~ age + lwt + smoke + race, binomial("cloglog"), birthwt$mother),
+  glm_of("birthwt", birthwt, low ~ smoke + race, binomial("log"), birthwt$mother, c(-1.5, 0, 0, 0)),
+  glm_of("quine", quine, Days ~ Eth + Sex + Age + Lrn, poisson(), quine$child),
+  glm_of("insurance", insurance, claims ~ district + age + offset(log), poisson(),
+    insurance$office))
 cat("{\n \"R\": ", text(paste(R.version$major, R.version$minor, sep = ".")),
   ",\n \"survival\": ", text(as.character(packageVersion("survival"))),
+  ",\n \"MASS\": ", text(as.character(packageVersion("MASS"))),
   ",\n \"cox\": [\n  ", paste(rows, collapse = ",\n  "), "\n ],\n \"pooled\": [\n  ",
-  paste(together, collapse = ",\n  "), "\n ]\n}\n",
+  paste(together, collapse = ",\n  "), "\n ],\n \"glm\": [\n  ",
+  paste(models, collapse = ",\n  "), "\n ]\n}\n",
   sep = "", file = "reference.json")
