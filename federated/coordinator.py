@@ -67,6 +67,7 @@ from federated.results import Result, ResultStore
 from federated.roster import Roster
 from federated.secure_sum import check_endorsed, check_masked, open_sum
 from federated.statistics import Blocks, Broadcast, Counts, Shapes
+from federated.strictness import stricter_policy
 from federated.views import DICTIONARY_VIEWS
 from federated.witness import Note, read_notes
 from transforms.dictionary import DICTIONARY
@@ -159,6 +160,14 @@ class _AskAgainError(Exception):
         self.overtaken = overtaken
 
 
+class _TooLaxError(Exception):
+    """A site has a stricter policy; nothing was opened yet."""
+
+    def __init__(self, stricter: Policy) -> None:
+        super().__init__()
+        self.stricter = stricter
+
+
 def run(
     request: Request,
     *,
@@ -187,10 +196,22 @@ def run(
     asked, missing = _Asked(request, roster, policy, ask, timeout, views), Attendance()
     try:
         desk.check_budget(request, policy)
-        return _attempts(asked, desk, missing)
+        return _under_strictest(asked, desk, missing)
     except (RefusedError, SiteDownError):
         desk.note_unanswered(request, missing)
         raise
+
+
+def _under_strictest(asked: "_Asked", desk: Desk, missing: Attendance) -> Result:
+    """Ask under the consortium's policy, and under a stricter one as soon as a site wants it."""
+    for _ in asked.roster.sites:
+        try:
+            return _attempts(asked, desk, missing)
+        except _TooLaxError as found:
+            asked = replace(asked, policy=found.stricter)
+            variables = asked.request.definition.table(asked.request.design)
+            raise_all(RefusedError, disclosure.table_problems(variables, asked.policy))
+    return _attempts(asked, desk, missing)
 
 
 def _attempts(asked: "_Asked", desk: Desk, missing: Attendance) -> Result:
@@ -255,6 +276,8 @@ def _open(asked: "_Asked", desk: Desk, missing: Attendance) -> _Query:
     message = Open(session, *terms, desk.heads(), tuple(sorted(words)))
     invited = sorted(set(roster.sites) - missing.sites())
     replies = asked.ask(dict.fromkeys(invited, message), asked.timeout) if invited else {}
+    if stricter := stricter_policy(policy, replies, asked.ask, asked.timeout):
+        raise _TooLaxError(stricter)
     announced = _sorted_out(replies, invited, Announced, missing)
     minimum = needed_sites(request, policy)
     if len(announced) < minimum:

@@ -57,7 +57,7 @@ class Spending:
     the question as it was asked, for whoever reads the ledger, and to compare later ones with.
     `heads` are the heads of the others' ledgers: this ledger is their witness. `completes` says
     that sites may join the sites of an earlier answer: whoever spends has seen to it that what they
-    add tells nothing about one of them.
+    add tells nothing about one of them. `grid` is the width of the bins in which counts are told.
     """
 
     question: str
@@ -70,6 +70,7 @@ class Spending:
     words: Mapping[str, object] = field(default_factory=dict)
     heads: Mapping[str, object] = field(default_factory=dict)
     completes: bool = False
+    grid: int = 0
 
     def same_numbers(self, body: Mapping[str, object]) -> bool:
         """Whether a ledger entry is about the same numbers of the same release."""
@@ -199,6 +200,8 @@ class Ledger:
         same = [e for e in earlier if spending.same_numbers(e)]
         if any(e["roster"] != spending.roster for e in same):
             raise SpentError("second_roster")
+        if any(e.get("grid", 0) != spending.grid for e in same):
+            raise SpentError("second_grid")
         last = set(same[-1]["survivors"]) if same else set(spending.survivors)  # type: ignore[call-overload]
         if last != set(spending.survivors) and not (
             spending.completes and last < set(spending.survivors)

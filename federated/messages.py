@@ -145,13 +145,13 @@ class Unmask:
 
 @dataclass(frozen=True)
 class Present:
-    """I am here; this is my current release and what I run."""
+    """I am here; this is my current release, what I run, and the numbers of my policy."""
 
     site: str
     release: str
     versions: Mapping[str, str]
     roster: str
-    policy: str
+    policy: Mapping[str, object]
 
 
 @dataclass(frozen=True)

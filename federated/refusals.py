@@ -18,6 +18,7 @@ RULES: Mapping[str, str] = {
     "release_gone": "the release that was asked was taken back meanwhile; ask again",
     "budget_spent": "the site has answered its most questions for today; ask again tomorrow",
     "analyst_budget_spent": "you have asked your most questions for today; ask again tomorrow",
+    "second_grid": "this release has told these numbers in other bins; use that answer",
     "second_roster": "this release has answered the question to another roster",
     "second_survivors": "this release has answered the question together with other sites; "
     "use that answer, or wait for those sites or the next release",

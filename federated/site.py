@@ -224,7 +224,7 @@ class SiteParty:
                 "dictionary": DICTIONARY.version,
             },
             roster=self._roster.digest,
-            policy=self._policy.digest,
+            policy=self._policy.canonical(),
         )
 
     @_answer.register
@@ -314,6 +314,7 @@ class SiteParty:
             survivors=survivors,
             broadcast=session.binding.hex(),
             words=session.request.question(),
+            grid=session.policy.grid,
             heads={name: told for name, told in session.heads.items() if name != self._site},
             completes=session.request.complete_later,
         )

@@ -46,7 +46,7 @@ ALL: list[Message | Reply] = [
     Continue("s", 2, {"cells": np.array([True, False]), "x": np.array([[1.5]])}),
     Settle("s", 1, ("a", "b"), {"a": b"1"}),
     Unmask("s", 1, {"a": b"1"}),
-    Present("a", "rel-1", {"marmor": "1"}, "r", "p"),
+    Present("a", "rel-1", {"marmor": "1"}, "r", {"grid": 6}),
     Announced("s", b"123"),
     Contributed("s", {"a": b"1"}, VECTOR, b"2"),
     Masked("s", 2, VECTOR[:0], b"2"),

@@ -308,10 +308,46 @@ def test_a_stricter_policy_than_the_sites_own_is_fine(world: World) -> None:
     assert world.run(policy=PUBLIC).data["counts"] == [95, 95]
 
 
-def test_a_site_with_a_stricter_policy_refuses_a_laxer_one(tmp_path: Path) -> None:
-    world = World(tmp_path, policy=PUBLIC)
-    with pytest.raises(RefusedError, match="the site's own policy is stricter"):
-        world.run(policy=CONSORTIUM)
+def test_the_strictest_policy_of_all_sites_wins_and_is_named(world: World) -> None:
+    world.sites["lyon"]._policy = PUBLIC
+    world.sites["ulm"]._policy = dataclasses.replace(CONSORTIUM, min_step_events=12)
+    result = world.run()
+    named = result.provenance["policy"]
+    assert (named["profile"], named["stricter_in"]) == ("public", ["min_step_events"])
+    assert (named["grid"], named["min_step_events"]) == (10, 12)
+    assert result.provenance["refused"] == {}
+    assert result.data["counts"] == [95, 95]  # 100 in bins of ten, 91 to 100
+
+
+def test_a_site_that_wants_what_is_no_policy_is_left_out(world: World) -> None:
+    def ask(messages: Mapping[str, Message], timeout: float) -> Mapping[str, Reply | Absent]:
+        replies = dict(world.ask(messages, timeout))
+        for site, message in messages.items():
+            if site == "lyon":
+                hello = isinstance(message, Hello)
+                lax = Refused("policy_too_lax")
+                replies[site] = Present("lyon", "r", {}, "", {"grid": 3}) if hello else lax
+        return replies
+
+    result = coordinator.run(
+        TABLE, roster=world.roster, policy=CONSORTIUM, ask=ask, state=world.folder / "state"
+    )
+    assert result.provenance["policy"]["profile"] == "consortium"
+    assert result.provenance["refused"] == {"policy_too_lax": 1}
+
+
+def test_a_table_that_is_too_large_for_the_strictest_is_refused(world: World) -> None:
+    variables = ["died", "sex_at_birth", "ever_fractured"]
+    words = {"analysis": "crosstab", "view": "person", "parameters": {"variables": variables}}
+    world.sites["lyon"]._policy = PUBLIC
+    with pytest.raises(RefusedError, match="3 variables: the policy allows 2"):
+        world.run(parse_request(words))
+
+
+def test_a_site_never_answers_the_same_numbers_in_other_bins(world: World) -> None:
+    world.run()
+    with pytest.raises(RefusedError, match="has told these numbers in other bins"):
+        world.run(state="another", policy=PUBLIC)
 
 
 def test_a_site_without_a_release_refuses(world: World) -> None:
