@@ -34,9 +34,8 @@ def say_for_forms(connection: duckdb.DuckDBPyConnection, mapping: Mapping) -> No
     for there, here in WORDS.items():
         remedy = f"replace({remedy}, '{there.replace(chr(39), chr(39) * 2)}', '{here}')"
     for table in DICTIONARY.tables:
-        rows = f"select row_id from {qualified(SCHEMA, table)} where list_contains($2, source_id)"
         connection.execute(
-            f"update violations set remedy = {remedy} "  # noqa: S608 - texts of this file
-            f"where table_name = $1 and row_id in ({rows})",
+            f"update violations set remedy = {remedy} where table_name = $1 and row_id in "  # noqa: S608
+            f"(select row_id from {qualified(SCHEMA, table)} where list_contains($2, source_id))",
             [table, forms],
         )

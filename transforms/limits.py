@@ -16,7 +16,7 @@ Every finding goes to `violations(table_name, row_id, field, rule, severity, rem
                        soft   within limits, but another unit would suit better; kept as declared.
                               Or impossible as declared and usual in one other unit alone, of an
                               analyte whose units cannot be mixed up (`units.READ_AS_MEANT`): read
-                              in that unit, unit_status converted, the number kept in value_source
+                              in that unit, unit_status overruled, the number kept in value_source
     soft_range         soft   unusual; kept
     partial_date       info   day, or day and month, of a date are not known
     closed_form        info   a checkbox is empty in a form that was never filled in: unknown
@@ -247,7 +247,7 @@ def _check_analytes(connection: duckdb.DuckDBPyConnection, dictionary: Dictionar
         connection.execute(f"create or replace temp table judged_value as {query}")
         connection.execute(f"insert into violations select $1, * from ({FOUND})", [table.name])
         connection.execute(
-            f"update {staged} as staged set unit_status = case when readable then 'converted' "
+            f"update {staged} as staged set unit_status = case when readable then 'overruled' "
             "else 'suspect' end, value = case when readable then number * meant else value end "
             "from judged_value where judged_value.row_id = staged.row_id and looks_like is not null"
         )
