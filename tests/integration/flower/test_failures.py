@@ -67,20 +67,20 @@ def one_down(running: Running) -> Iterator[str]:
     running.await_online(4)
 
 
-def test_a_site_that_is_down_is_named_in_the_result(running: Running, one_down: str) -> None:
+def test_a_site_that_is_down_is_counted_in_the_result(running: Running, one_down: str) -> None:
     with running.client() as client:
         provenance = client.run(new_question()).provenance
     assert provenance["absent"] == {"offline": 1}
     assert set(provenance["releases"]) == set(running.sites) - {one_down}
 
 
-def test_too_few_sites_is_an_error_that_names_them(running: Running, one_down: str) -> None:
+def test_too_few_sites_is_an_error_that_counts_them(running: Running, one_down: str) -> None:
     consortium.stop_node(running.sites["lyon"])
     running.await_online(2)
     try:
         with (
             running.client() as client,
-            pytest.raises(SiteDownError, match=r"(?s)lyon.*ulm"),
+            pytest.raises(SiteDownError, match="2 absent: not connected"),
         ):
             client.run(new_question())
     finally:
