@@ -47,12 +47,12 @@ from federated.analysis import Curve, Curves, ModelCounts, Table, Variable
 from federated.gate.cells import told
 from federated.gate.curves import curves_data
 from federated.gate.tables import shown_counts
-from federated.guards import model_problems
+from federated.guards import model_problems, table_problems
 from federated.policy import Policy
 from federated.request import Request
 
 
-__all__ = ["MOST_SUGGESTED", "MOST_TRIED", "Plan", "Remedy", "remedies"]
+__all__ = ["MOST_SUGGESTED", "MOST_TRIED", "Plan", "Remedy", "fitting", "remedies"]
 
 MOST_TRIED, MOST_SUGGESTED = 12, 3
 
@@ -107,6 +107,25 @@ def remedies(request: Request, outcome: object, policy: Policy) -> Plan:
         if tried >= MOST_TRIED or len(found) >= MOST_SUGGESTED:
             break
     return Plan(tuple(found), tried)
+
+
+def fitting(request: Request, policy: Policy) -> tuple[Remedy, ...]:
+    """Return requests with one variable less whose table is as small as allowed, largest first.
+
+    A table's size is public, so that nothing is asked of any site; nothing where it fits already.
+    """
+    variables = request.definition.table(request.design)
+    if not table_problems(variables, policy):
+        return ()
+    found = []
+    for dropped in sorted(variables, key=lambda item: (-len(item.levels), item.name)):
+        left = [item for item in variables if item.name != dropped.name]
+        lists = {key: names for key, names in request.parameters.items() if isinstance(names, list)}
+        key = next((key for key, names in lists.items() if dropped.name in names), None)
+        if key and left and not table_problems(left, policy):
+            question = _changed(request, {key: [item.name for item in left]})
+            found.append(Remedy(f"drop {dropped.name}", question))
+    return tuple(found[:MOST_SUGGESTED])
 
 
 @singledispatch

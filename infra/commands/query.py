@@ -62,6 +62,10 @@ def preflight(
     title = f"{request.stem}: {verdict}; {report['needed_sites']} sites are needed"
     columns = ("verdict", "sites", "rule", "what to do")
     emit(report, as_json=as_json, text=table(title, columns, rows))
+    if not as_json:
+        console.print(f"Policy: {report['policy']['profile']}.")
+        for remedy in report["would_pass"]:
+            console.print(f"Would be allowed: {remedy['words']}.")
 
 
 @app.command()

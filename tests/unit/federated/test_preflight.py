@@ -9,7 +9,7 @@ import pytest
 from federated.coordinator import AskSites
 from federated.ledger import Ledger, Spending
 from federated.messages import Absent, Message, Refused, Reply
-from federated.policy import CONSORTIUM, Policy
+from federated.policy import CONSORTIUM, PUBLIC, Policy
 from federated.preflight import Report, preflight
 from federated.rehearsal import in_process, parties
 from federated.request import Request, parse_request
@@ -53,8 +53,9 @@ def test_a_question_that_all_would_answer_is_allowed(tmp_path: Path) -> None:
         assert Ledger(tmp_path / site / "ledger").entries() == ()
 
 
-def test_a_stricter_site_and_an_absent_one_are_told_apart(tmp_path: Path) -> None:
-    roster, sites = consortium(tmp_path, dataclasses.replace(CONSORTIUM, min_denominator=20))
+def test_a_site_that_cannot_and_an_absent_one_are_told_apart(tmp_path: Path) -> None:
+    roster, sites = consortium(tmp_path)
+    sites["lyon"]._release_id = lambda: None
     carry = in_process(sites)
 
     def ask(messages: Mapping[str, Message], timeout: float) -> Mapping[str, Reply | Absent]:
@@ -62,11 +63,34 @@ def test_a_stricter_site_and_an_absent_one_are_told_apart(tmp_path: Path) -> Non
 
     report = asked(roster, ask)
     assert not report.answerable
-    assert report.sites["lyon"].rule == "policy_too_lax"
+    assert (report.sites["lyon"].kind, report.sites["lyon"].rule) == ("refused", "no_release")
     assert (report.sites["ulm"].kind, report.sites["ulm"].rule) == ("absent", "offline")
     merged = report.to_mapping(by_site=False)
     assert "by_site" not in merged
     assert "lyon" not in str(merged)
+
+
+def test_where_a_site_is_stricter_all_are_asked_under_its_rules(tmp_path: Path) -> None:
+    roster, sites = consortium(tmp_path)
+    sites["lyon"]._policy = PUBLIC
+    report = asked(roster, in_process(sites))
+    assert report.answerable
+    policy = report.to_mapping(by_site=False)["policy"]
+    assert isinstance(policy, Mapping)
+    assert (policy["profile"], policy["grid"]) == ("public", 10)
+
+
+def test_what_fits_the_strictest_policy_is_named(tmp_path: Path) -> None:
+    roster, sites = consortium(tmp_path)
+    sites["lyon"]._policy = PUBLIC
+    names = ["died", "sex_at_birth", "gene_group"]
+    words = {"analysis": "crosstab", "view": "person", "parameters": {"variables": names}}
+    report = asked(roster, in_process(sites), parse_request(words))
+    assert {item.rule for item in report.sites.values()} == {"table_too_large"}
+    first, *others = report.would_pass
+    assert first.words == "drop gene_group"
+    assert parse_request(first.request).parameters["variables"] == ["died", "sex_at_birth"]
+    assert [item.words for item in others] == ["drop sex_at_birth", "drop died"]
 
 
 def test_a_spent_budget_can_be_remedied(tmp_path: Path) -> None:
