@@ -35,6 +35,11 @@ WORDS = {
 # How a field is filled, as `transforms.outcome` says it.
 WAYS = ("mapped", "derived", "not collected", "not mapped")
 ABSENT = ("not collected", "not mapped")
+# What was done about a unit: the laboratory's own, or another than the mapping declares.
+CONVERTED = {
+    "converted": "by the dictionary's factor",
+    "overruled": "impossible in that unit: read in the one unit that makes it usual, and flagged",
+}
 CRITERIA = {
     "rejected_share": "Rejected rows among all rows",
     "mandatory_completeness": "Filled cells among the cells of mandatory fields",
@@ -49,8 +54,8 @@ CATEGORY_MEANING = {
 }
 
 
-def render(document: Mapping[str, Any]) -> str:
-    """Return the page of a stored validation."""
+def render(document: Mapping[str, Any], folder: str = "") -> str:
+    """Return the page of a stored validation; commands on it name the site by its `folder`."""
     ways = {(one["table"], one["field"]): one["mapped"] for one in document["fields"]}
     failed = [one for one in document["expectations"] if not one["passed"]]
     sparse = [{**one, "mapped": _way(one, ways)} for one in failed if _is_sparse(one)]
@@ -59,6 +64,7 @@ def render(document: Mapping[str, Any]) -> str:
     failed.sort(key=lambda one: (SEVERITIES.index(one["severity"]), -_share(one)))
     return _template().render(
         document=document,
+        site=folder or document["site"]["id"],
         failed=failed,
         sparse=[one for one in sparse if one not in absent],
         absent=len(absent),
@@ -69,9 +75,10 @@ def render(document: Mapping[str, Any]) -> str:
         expectations=_by_table(document["expectations"]),
         rules=_rules(document),
         rejects=_rejects(document),
-        converted=[one for one in document["units"] if one["status"] == "converted"],
+        converted=[one for one in document["units"] if one["status"] in CONVERTED],
         totals=_totals(document),
         criterion_labels=CRITERIA,
+        conversions=CONVERTED,
         titles={name: table.title for name, table in DICTIONARY.tables.items()},
     )
 

@@ -70,7 +70,7 @@ def validate(site: Site, run_id: str) -> Validation:
     document = _document(site, run_id, criteria, findings, evidence)
     folder = site.reports / run_id
     folder.mkdir(parents=True, exist_ok=True)
-    write_text(folder / "report.html", render(document))
+    write_text(folder / "report.html", render(document, site.folder.name))
     text = json.dumps(document, indent=1, ensure_ascii=False, sort_keys=False) + "\n"
     write_text(folder / "validation.json", text)
     return Validation(

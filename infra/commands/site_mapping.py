@@ -70,11 +70,15 @@ def _scan_text(site: Site, found: "Scan") -> Group:
         for one in found.ready
     ]
     refused = [Text(f"not read: {line}", style="red") for line in found.refused]
-    following = Text(
-        f"The same as a page: {site.scan / 'scan.html'}\n"
-        f"Next: `marmor site suggest {site.folder}` drafts the mapping."
-    )
+    following = Text(f"The same as a page: {site.scan / 'scan.html'}\n{_after_scan(site, found)}")
     return Group(*refused, *ready, *map(_scan_table, found.tables), following)
+
+
+def _after_scan(site: Site, found: "Scan") -> str:
+    """Return what to do next."""
+    if found.tables or found.ready:
+        return f"Next: `marmor site suggest {site.folder}` drafts the mapping."
+    return f"Nothing could be read: mend the files, then `marmor site scan {site.folder}` again."
 
 
 def _scan_table(one: "TableScan") -> Group:
@@ -143,15 +147,17 @@ def suggest(name: SiteArgument, rare_words: RareWords = False, as_json: AsJson =
         float(row.get("confidence") or 1) < UNSURE for rows in new.values() for row in rows
     )
     data = {"site": site.id, "mapping": path, "new_rows": counts, "unsure": unsure}
-    emit(data, as_json=as_json, text=_suggest_text(site, data, found.refused))
+    emit(data, as_json=as_json, text=_suggest_text(site, data, found))
 
 
 UNSURE = 0.6  # below, the workbook shows a row in red or yellow
 
 
-def _suggest_text(site: Site, data: dict[str, Any], refused: tuple[str, ...]) -> str:
+def _suggest_text(site: Site, data: dict[str, Any], found: "Scan") -> str:
     """Return what was drafted and what to do next."""
-    lines = [f"not read: {line}" for line in refused]
+    lines = [f"not read: {line}" for line in found.refused]
+    if not (found.tables or found.ready):
+        return "\n".join([*lines, _after_scan(site, found)])
     if not any(data["new_rows"].values()):
         lines.append("Nothing new: the mapping speaks of every column already.")
     else:

@@ -207,3 +207,15 @@ def test_what_a_centre_does_not_record_takes_one_line_each() -> None:
     assert "Recommended fields that are mostly empty" not in page
     assert "No row: Hematopoietic stem cell transplant." in page
     assert "No source fills this table: Hematopoietic stem cell transplant." in page
+
+
+def test_commands_name_the_folder_of_the_site_and_not_its_id() -> None:
+    text = report.render(document(), "lyon-bones")
+    assert "marmor quality accept lyon-bones run-000000000001" in text
+    assert "marmor quality report lyon-bones run-000000000001" in text
+
+
+def test_a_unit_that_was_overruled_is_not_told_as_a_conversion() -> None:
+    row = {"analyte": "calcium", "unit": "mmol/L", "canonical": "mmol/L", "rows": 3}
+    text = report.render(document(units=[{**row, "status": "overruled"}]))
+    assert "impossible in that unit" in text
