@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from federated.flower.rest import Services, rest_app
 from federated.flower.shelf import Shelf
 from federated.flower.tokens import Person, Tokens, fingerprint
+from federated.policy import CONSORTIUM
 from federated.preflight import Report, Verdict
 from federated.request import Request
 from federated.results import Result
@@ -38,7 +39,10 @@ def app(folder: Path, answer: Callable[[Request], Result]) -> FastAPI:
             online=lambda: frozenset({"ulm"}),
             answer=lambda request, analyst: answer(request),
             preflight=lambda request: Report(
-                request.digest, 3, {"lyon": Verdict("allowed"), "ulm": Verdict("absent", "offline")}
+                request.digest,
+                3,
+                {"lyon": Verdict("allowed"), "ulm": Verdict("absent", "offline")},
+                CONSORTIUM,
             ),
             catalogue=lambda: {"views": {}},
             facts=dict,
