@@ -27,6 +27,7 @@ __all__ = [
     "Curves",
     "Done",
     "Issue",
+    "LogRank",
     "Model",
     "ModelCounts",
     "Outcome",
@@ -59,7 +60,8 @@ class Variable:
     """A column of an analysis view as the public sees it; a number has no levels.
 
     `bounds` are a number's public limits and the width to which its quantiles are told; None where
-    none is declared, and then quantiles are told as exactly as they are held.
+    none is declared, and then quantiles are told as exactly as they are held. `sensitive`: a
+    colleague does not know it of a patient, and must not learn it.
     """
 
     name: str
@@ -68,6 +70,7 @@ class Variable:
     level_labels: tuple[str, ...] = ()
     unit: str | None = None
     bounds: tuple[float, float, float] | None = None
+    sensitive: bool = False
 
     @property
     def coded(self) -> bool:
@@ -188,8 +191,24 @@ class Curve:
 
 
 @dataclass(frozen=True)
+class LogRank:
+    """Log-rank test that groups have one hazard; `observed` and `expected` events per group."""
+
+    statistic: float
+    degrees_of_freedom: int
+    p_value: float
+    levels: tuple[str, ...]
+    observed: NDArray[np.int64]
+    expected: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
 class Curves:
-    """Kaplan-Meier curves; `unobserved` were never at risk on the grid, `missing` lack a value."""
+    """Kaplan-Meier curves; `unobserved` were never at risk on the grid, `missing` lack a value.
+
+    `test(keep)` compares the curves where `keep` is true; None where that is not defined. The gate
+    calls it with the curves that may be shown.
+    """
 
     time: Variable
     group: Variable | None
@@ -197,6 +216,7 @@ class Curves:
     curves: tuple[Curve, ...]
     unobserved: int
     missing: int
+    test: Callable[[NDArray[np.bool_]], LogRank | None] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

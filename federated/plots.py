@@ -97,8 +97,12 @@ def _curves(result: Drawable) -> Figure:
         axes.legend(frameon=False, fontsize=9, loc="upper right")
     _at_risk(table, shown, axes.get_xticks(), end)
     table.set_xlabel(f"{data['time']['label']} ({unit})" if unit else data["time"]["label"])
-    if hidden:
-        note = _wrapped("Too few patients or events to show: " + "; ".join(hidden), 110)
+    notes = ["Too few patients or events to show: " + "; ".join(hidden)] if hidden else []
+    test = data.get("logrank")
+    if test and "p" in test:
+        notes.insert(0, f"Log-rank test of the curves shown: {test['df']} df, p = {test['p']:g}")
+    if notes:
+        note = "\n".join(_wrapped(line, 110) for line in notes)
         table.annotate(
             note,
             (0, 0),

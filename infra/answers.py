@@ -114,6 +114,9 @@ def _curves(data: Mapping[str, Any]) -> Iterator[RenderableType]:
     ]
     yield _table(f"Kaplan-Meier: {data['time']['label']}", columns, rows)
     yield from (f"{curve['label']}: {_about(curve)}." for curve in data["curves"])
+    if (test := data.get("logrank")) and "p" in test:
+        over = f"over {len(test['levels'])} curves"
+        yield f"log-rank: p = {_cell(test['p'])}, {test['df']} df, {over}"
 
 
 def _decimals(step: Mapping[str, Any]) -> list[str]:

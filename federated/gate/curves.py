@@ -9,9 +9,10 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import chdtrc  # scipy.stats takes half a second to import
 
 from federated.analysis import Curve, Curves
-from federated.gate.cells import Json, Withheld, count, describe, told, write
+from federated.gate.cells import Json, Withheld, count, describe, significant, told, write
 from federated.policy import Policy
 
 
@@ -25,14 +26,43 @@ def curves_data(curves: Curves, policy: Policy) -> Json:
     """Return the JSON values of curves, each merged and cut as its own numbers need."""
     most = [int(told(curve.at_risk, policy).max(initial=0)) for curve in curves.curves]
     everybody = max(most, default=0)
+    shown = [_curve(curve, curves.time.unit, policy) for curve in curves.curves]
     return {
         "shape": "curves",
         "time": describe(curves.time),
         "group": describe(curves.group) if curves.group else None,
         "confidence": curves.confidence,
-        "curves": [_curve(curve, curves.time.unit, policy) for curve in curves.curves],
+        "curves": shown,
+        "logrank": _log_rank(curves, shown, policy),
         "unobserved": write(count(curves.unobserved, everybody, policy)),
         "missing": write(count(curves.missing, everybody, policy)),
+    }
+
+
+def _log_rank(curves: Curves, shown: Sequence[Json], policy: Policy) -> object:
+    """The log-rank test over the curves that have a step and whose events are told; None if none.
+
+    Observed and expected events are told on the grid, the p-value is that of the rounded statistic.
+    """
+    if curves.test is None or len(shown) < 2:
+        return None
+    keep = [bool(item["steps"]) and isinstance(item["events"], int) for item in shown]
+    test = curves.test(np.asarray(keep, dtype=bool))
+    if test is None:
+        return Withheld("few_levels").to_json()
+    exact, freedom = policy.exact, test.degrees_of_freedom
+    places = 17 if exact else min(policy.digits, 2)
+    statistic = significant(test.statistic, places)
+    of_rounded = significant(float(chdtrc(freedom, statistic)), places)
+    return {
+        "statistic": statistic,
+        "df": freedom,
+        "p": test.p_value if exact else of_rounded,
+        "levels": list(test.levels),
+        "observed": [
+            write(count(int(n), int(told(int(n), policy)), policy)) for n in test.observed
+        ],
+        "expected": [significant(float(number), places) for number in test.expected],
     }
 
 

@@ -152,3 +152,16 @@ def test_wrong_parameters_are_named(change: dict[str, object], problem: str) -> 
     with pytest.raises(ParameterError) as caught:
         kaplan_meier.design({**NAMES, **change}, VIEW)
     assert problem in str(caught.value)
+
+
+def test_log_rank_of_two_and_two_by_hand() -> None:
+    """Deaths of a at 1 and 2, of b at 3: E_a = 2/4 + 1/3, V = 1/4 + 2/9, X² = (7/6)²/(17/36)."""
+    found = curves([1, 2, 3, 4], [1, 1, 1, 0], group=[0, 0, 1, 1])
+    assert found.test is not None
+    test = found.test(np.array([True, True]))
+    assert test is not None
+    assert test.observed.tolist() == [2, 1]
+    assert test.expected == pytest.approx([5 / 6, 13 / 6], rel=1e-15)
+    assert test.statistic == pytest.approx(49 / 17, rel=1e-14)
+    assert test.p_value == pytest.approx(math.erfc(math.sqrt(49 / 34)), rel=1e-12)
+    assert found.test(np.array([True, False])) is None

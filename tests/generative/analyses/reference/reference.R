@@ -123,10 +123,24 @@ models <- c(
   glm_of("quine", quine, Days ~ Eth + Sex + Age + Lrn, poisson(), quine$child),
   glm_of("insurance", insurance, claims ~ district + age + offset(log), poisson(),
     insurance$office))
+# survival curves (log-log limits) and log-rank tests
+curves <- function(name, data, formula) {
+  fit <- summary(survfit(formula, data, conf.type = "log-log"))
+  test <- survdiff(formula, data)
+  object(list(
+    data = text(name), group = paste0("[", paste(text(sub(".*=", "", fit$strata)), collapse = ", "), "]"),
+    time = array(fit$time), at_risk = array(fit$n.risk), survival = array(fit$surv),
+    lower = array(fit$lower), upper = array(fit$upper), chisq = number(test$chisq),
+    observed = array(test$obs), expected = array(test$exp)))
+}
+lung$sex <- factor(lung$sex)
+km <- c(curves("veteran", veteran, Surv(time, status) ~ celltype),
+  curves("lung", lung, Surv(time, status) ~ sex))
 cat("{\n \"R\": ", text(paste(R.version$major, R.version$minor, sep = ".")),
   ",\n \"survival\": ", text(as.character(packageVersion("survival"))),
   ",\n \"MASS\": ", text(as.character(packageVersion("MASS"))),
   ",\n \"cox\": [\n  ", paste(rows, collapse = ",\n  "), "\n ],\n \"pooled\": [\n  ",
   paste(together, collapse = ",\n  "), "\n ],\n \"glm\": [\n  ",
-  paste(models, collapse = ",\n  "), "\n ]\n}\n",
+  paste(models, collapse = ",\n  "), "\n ],\n \"curves\": [\n  ",
+  paste(km, collapse = ",\n  "), "\n ]\n}\n",
   sep = "", file = "reference.json")
