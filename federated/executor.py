@@ -184,6 +184,7 @@ class Executor:
                 "socket": theirs.fileno(),
                 "parent": os.getpid(),
                 "user": self._user,
+                "releases": str(self._releases.resolve()),  # told for whoever lists processes
                 "memory": self._limits.memory,
                 "cpu": self._limits.cpu,
             }

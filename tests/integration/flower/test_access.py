@@ -69,10 +69,18 @@ def test_a_node_cannot_take_another_nodes_messages(running: Running) -> None:
         for node_id in (0, 1, 2**40):
             thief._node = Node(node_id=node_id)
             assert status_of(thief.exchange, None) == 401
+            assert status_of(thief.working) == 401
 
 
 def test_an_unsigned_call_is_refused(running: Running) -> None:
-    for path in (wire.HELLO, wire.EXCHANGE, "/v1/fleet/get-run", "/v1/fleet/get-fab"):
+    for path in (
+        wire.HELLO,
+        wire.EXCHANGE,
+        wire.WORKING,
+        wire.GOODBYE,
+        "/v1/fleet/get-run",
+        "/v1/fleet/get-fab",
+    ):
         answer = httpx.post(
             running.url + path,
             verify=_trust(running.ca),
@@ -80,6 +88,15 @@ def test_an_unsigned_call_is_refused(running: Running) -> None:
             headers={"content-type": "application/protobuf"},
         )
         assert answer.status_code in (400, 401), path
+
+
+def test_the_rest_interface_describes_itself(running: Running) -> None:
+    with httpx.Client(verify=_trust(running.ca)) as client:
+        told = client.get(f"{running.url}/marmor/v1/openapi.json").json()
+    assert told["openapi"].startswith("3.")
+    assert {"/marmor/v1/queries", "/marmor/v1/preflight", "/marmor/v1/status"} <= set(told["paths"])
+    assert all(path.startswith("/marmor/v1/") for path in told["paths"])
+    assert not any("/node/" in path for path in told["paths"])
 
 
 @pytest.mark.parametrize(

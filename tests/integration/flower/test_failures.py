@@ -88,6 +88,14 @@ def test_too_few_sites_is_an_error_that_counts_them(running: Running, one_down: 
         running.await_online(3)
 
 
+def test_an_executor_stays_warm_between_queries(running: Running) -> None:
+    first = executor_of(running, "lyon")
+    with running.client() as client:
+        for _ in range(2):
+            client.run(new_question())
+    assert executor_of(running, "lyon") == first
+
+
 def test_a_killed_executor_is_replaced(running: Running) -> None:
     os.kill(first := executor_of(running, "lyon"), signal.SIGKILL)
     with running.client() as client:

@@ -102,7 +102,7 @@ def test_the_commands_ask_for_no_outside_host(
     place, request, port = tmp_path / "c", tmp_path / "request.json", free_port()
     request.write_text(json.dumps(new_question()))
 
-    def marmor(*arguments: object) -> None:
+    def marmor(*arguments: object) -> str:
         environment = {
             **os.environ,
             "MARMOR_GATEWAY": f"https://127.0.0.1:{port}",
@@ -114,6 +114,7 @@ def test_the_commands_ask_for_no_outside_host(
         command = [sys.executable, "-m", "infra.cli", *map(str, arguments)]
         done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
+        return done.stdout
 
     consortium.init(place, port=port)
     marmor("consortium", "enroll", place, *sites)
@@ -121,7 +122,8 @@ def test_the_commands_ask_for_no_outside_host(
         marmor("consortium", "start", place, *(f"--site={site}" for site in sites))
         Running(place, {site.name: site for site in sites}).await_online(3)
         marmor("query", "run", request)
-        marmor("site", "status", sites[0])
+        (told,) = json.loads(marmor("site", "status", sites[0], "--json"))
+        assert "limits" in told["walls"]
     finally:
         consortium.stop(place, sites)
     seen = set(lookups.read_text().split())
