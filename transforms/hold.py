@@ -2,7 +2,9 @@
 
 Whoever asked the same question before and after a withdrawal, with nothing else changed, would
 subtract and know the patient who left. So a release without that patient answers the consortium
-only when at least 7 other patients changed too, or from the next quarter on, whichever is first.
+only when at least 7 other patients changed too in each view (`transforms.changed`: or a question
+about fractures would tell of the one patient whose fractures went), or from the next quarter on,
+whichever is first.
 Its manifest says so: `hold: {"base": the first release without the patient, "until": a day}`; in
 that release itself `base` is null.
 

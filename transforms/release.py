@@ -23,6 +23,7 @@ import duckdb
 import pyarrow.parquet as pq
 
 from transforms import audit
+from transforms.changed import least_changed
 from transforms.codelists import load_codelists
 from transforms.collect import Batch, load_batch
 from transforms.dictionary import DICTIONARY
@@ -263,25 +264,8 @@ def _carried(site: Site, staging: Path) -> Hold | None:
     if hold is None or not is_held(hold, datetime.now(UTC).date()):
         return None
     hold = {**hold, "base": hold["base"] or current}
-    base = site.releases / hold["base"] / "views" / "person.parquet"
-    if base.is_file() and _changed(base, staging / "views" / "person.parquet") >= LEAST_CHANGED:
-        return None
-    return hold
-
-
-def _changed(one: Path, other: Path) -> int:
-    """Return how many persons two views of persons differ by, in what a question can reach."""
-    with duckdb.connect() as connection:
-        for name, path in (("one", one), ("other", other)):
-            connection.read_parquet(str(path)).create_view(name)
-        shared = set(pq.read_schema(one).names) & set(pq.read_schema(other).names)
-        columns = ", ".join(map(identifier, sorted(shared)))
-        ((added, removed),) = connection.execute(
-            f"select (select count(*) from (select {columns} from other except all "
-            f"select {columns} from one)), (select count(*) from (select {columns} from one "
-            f"except all select {columns} from other))"
-        ).fetchall()
-    return max(int(added), int(removed))
+    over = least_changed(site.releases / hold["base"], staging) >= LEAST_CHANGED
+    return None if over else hold
 
 
 def _by(beside: Mapping[str, Any]) -> dict[str, Any]:

@@ -268,8 +268,9 @@ def many(count: int, *, moved: int = 0) -> str:
 def test_the_release_is_held_until_seven_others_changed_or_the_next_quarter(
     centre: Centre,
 ) -> None:
-    before = release(centre(patients=many(10)))
-    site = centre(patients=many(10))
+    broken = FRACTURES + "".join(f"{2000 + n};01/01/2015;tibia\n" for n in range(10))
+    before = release(centre(patients=many(10), fractures=broken))
+    site = centre(patients=many(10), fractures=broken)
     assert standing(site, before) is None
     done = withdraw(site, "1002", by="dm")
     held = str(done.release)
@@ -279,8 +280,24 @@ def test_the_release_is_held_until_seven_others_changed_or_the_next_quarter(
     assert standing(site, held, until) is None
     assert standing(site, before) == "release_gone"
 
-    six = release(centre(patients=many(10, moved=6)))
+    six = release(centre(patients=many(10, moved=6), fractures=broken))
     assert standing(site, six, until - day) == "release_held"
-    seven = release(centre(patients=many(10, moved=7)))
+    seven = release(centre(patients=many(10, moved=7), fractures=broken))
     assert standing(site, seven, until - day) is None
     assert verify(site)["hold"] is None
+
+
+def test_the_release_is_held_while_one_view_has_not_changed_enough(centre: Centre) -> None:
+    """Seven who never broke a bone hide nobody among the fractures, nor does one with seven."""
+    release(centre(patients=many(10)))
+    site = centre(patients=many(10))
+    withdraw(site, "1002", by="dm")
+    until = datetime.date.fromisoformat(verify(site)["hold"]["until"])
+    day = until - datetime.timedelta(days=1)
+    assert standing(site, release(centre(patients=many(10, moved=7))), day) == "release_held"
+    often = FRACTURES + "".join(f"2000;{1 + n:02d}/01/2015;tibia\n" for n in range(7))
+    one = release(centre(patients=many(10, moved=7), fractures=often))
+    assert standing(site, one, day) == "release_held"
+    each = FRACTURES + "".join(f"{2000 + n};01/01/2015;tibia\n" for n in range(7))
+    seven = release(centre(patients=many(10, moved=7), fractures=each))
+    assert standing(site, seven, day) is None
