@@ -10,7 +10,7 @@ No SQL, no expression and no name outside the view can be said in it.
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -25,6 +25,8 @@ __all__ = [
     "Negation",
     "cohort_fields",
     "cohort_sql",
+    "known_part",
+    "mixed_fields",
     "parse_cohort",
 ]
 
@@ -112,6 +114,32 @@ def cohort_fields(cohort: Cohort | None) -> frozenset[str]:
     if isinstance(cohort, Negation):
         return cohort_fields(cohort.item)
     return frozenset({cohort.field})
+
+
+def known_part(cohort: Cohort | None, sensitive: Set[str]) -> Cohort | None:
+    """Return what of a cohort looks at no sensitive field; None when that is everybody."""
+    parts = tuple(part for part in _parts(cohort) if not cohort_fields(part) & sensitive)
+    return parts[0] if len(parts) == 1 else Combination("and", parts) if parts else None
+
+
+def mixed_fields(cohort: Cohort | None, sensitive: Set[str]) -> frozenset[str]:
+    """Return the fields of conditions that tie a sensitive field to any other by `or` or `not`.
+
+    In such a cohort what is secret of one patient can decide whether he is counted among others
+    who are known to be, so that a count that crosses a limit tells the secret.
+    """
+    looked_at = [cohort_fields(part) for part in _parts(cohort)]
+    return frozenset().union(
+        *(fields for fields in looked_at if len(fields) > 1 and fields & sensitive)
+    )
+
+
+def _parts(cohort: Cohort | None) -> tuple[Cohort, ...]:
+    """The conditions that must all hold."""
+    if cohort is None:
+        return ()
+    is_all = isinstance(cohort, Combination) and cohort.kind == "and"
+    return cohort.items if isinstance(cohort, Combination) and is_all else (cohort,)
 
 
 def _comparison_sql(item: Comparison) -> tuple[str, list[Value]]:
@@ -202,6 +230,7 @@ def _values(
     several: Sequence[object] = raw if operator == "in" and isinstance(raw, list | tuple) else [raw]
     if not 1 <= len(several) <= MOST_VALUES:
         problems.append(f"cohort: {variable.name}: in takes 1 to {MOST_VALUES} values")
+        return ()
     found = [_value(variable, value, problems) for value in several]
     return tuple(sorted({value for value in found if value is not None}, key=_sort_key))
 

@@ -7,18 +7,21 @@ grid withholds (7 with the default grid of 6). Each site counts at home and clip
 limit, which changes no verdict and tells less: the clipped counts reach the limit together exactly
 when the plain ones do. The clipped counts travel in the secure sum of the first round.
 
-A cell is the set of rows of the cohort with one combination of levels of the question's table; a
-question without a table has one cell, its cohort. A site that did not answer the earlier question
-counts its whole cell. Of a view with several rows per patient, the largest number of differing rows
-in any one age band is counted: never more than there are patients, which is the safe side. Whether
-a cell is large enough to be shown is judged by its rows, never fewer than its patients.
+What is compared must not depend on anything secret, or whether a cell is found too near would tell
+it. So a cell is here a *line*: the rows of the cohort's known part (`Request.known_cohort`) with
+one combination of levels of those variables of the table that are not sensitive. A line that is too
+near loses all its cells. A question without such variables has one line. A site that did not answer
+the earlier question counts its whole cell. Of a view with several rows per patient, the largest
+number of differing rows in any one age band is counted: never more than there are patients, which
+is the safe side. Whether a cell is large enough to be shown is judged by its rows, never fewer than
+its patients.
 
 Not compared: questions about another view, whose rows cannot be told to be the same patients, and
 questions that a participating site answered from another release. A site that answered then and is
 absent now is not in the sum.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import singledispatch
 from typing import Any
@@ -26,7 +29,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from federated.analysis import AnalysisView, Curve, Curves, Outcome, Rates, Summaries, Table
+from federated.analysis import (
+    AnalysisView,
+    Curve,
+    Curves,
+    Outcome,
+    Rates,
+    Summaries,
+    Table,
+    Variable,
+)
+from federated.cohort import Cohort
 from federated.request import Request, parse_request
 from federated.statistics import Counts, Shape
 from transforms.errors import RefusedError, RequestError
@@ -37,7 +50,9 @@ __all__ = [
     "OVERLAP",
     "TOO_SIMILAR",
     "Earlier",
+    "by_cell",
     "cells",
+    "compared",
     "counters",
     "differences",
     "earlier_questions",
@@ -88,16 +103,32 @@ def earlier_questions(
     return tuple(found)
 
 
-def cells(question: Request) -> int:
-    """Number of cells of a question."""
-    table = question.definition.table(question.design)
-    return int(np.prod([len(variable.levels) for variable in table], dtype=np.int64))
+def by_cell(question: Request, earlier: Iterable[Request]) -> bool:
+    """Whether cells are compared and not lines: where sites would join an answer of others.
+
+    What they add to each cell could be told, whatever the cohort.
+    """
+    return any(item.counted == question.counted for item in earlier)
+
+
+def compared(question: Request, *, cell: bool) -> tuple[Cohort | None, tuple[Variable, ...]]:
+    """Return the cohort and the variables whose combinations of levels are compared."""
+    if cell:
+        return question.cohort, question.definition.table(question.design)
+    return question.known_cohort, question.lines
+
+
+def cells(question: Request, *, cell: bool = True) -> int:
+    """Number of cells, or of lines, of a question."""
+    _, variables = compared(question, cell=cell)
+    return int(np.prod([len(variable.levels) for variable in variables], dtype=np.int64))
 
 
 def counters(question: Request, earlier: Sequence[Earlier]) -> int:
     """Number of counters: the new cells, each old cell, and each pair of them."""
-    new = cells(question)
-    return new + sum(cells(item.question) * (new + 1) for item in earlier)
+    cell = by_cell(question, (item.question for item in earlier))
+    new = cells(question, cell=cell)
+    return new + sum(cells(item.question, cell=cell) * (new + 1) for item in earlier)
 
 
 def shape(question: Request, earlier: Sequence[Earlier]) -> Shape:
@@ -150,19 +181,30 @@ def differences(
 def near(
     total: Counts, question: Request, earlier: Sequence[Earlier], limit: int
 ) -> NDArray[np.bool_]:
-    """Return which new cells lie too near to an answered one, from the sum over the sites."""
-    new = cells(question)
+    """Return which cells, flattened, are of a line that lies too near to an answered one."""
+    cell = by_cell(question, (item.question for item in earlier))
+    new = cells(question, cell=cell)
     numbers = _unpacked(total.values, counters(question, earlier))
     shown = numbers[:new] >= limit
     found = np.zeros(new, dtype=np.bool_)
     start = new
     for item in earlier:
-        old = cells(item.question)
+        old = cells(item.question, cell=cell)
         sizes = numbers[start : start + old]
         pairs = numbers[start + old : start + old * (new + 1)].reshape(old, new)
         found |= ((pairs > 0) & (pairs < limit) & (sizes >= limit)[:, None]).any(axis=0)
         start += old * (new + 1)
-    return np.asarray(found & shown, dtype=np.bool_)
+    return _spread(found & shown, question, compared(question, cell=cell)[1])
+
+
+def _spread(
+    lines: NDArray[np.bool_], question: Request, variables: Sequence[Variable]
+) -> NDArray[np.bool_]:
+    """Give each cell of the question's table, flattened, what its line has."""
+    table = question.definition.table(question.design)
+    own = [len(item.levels) if item in variables else 1 for item in table]
+    whole = [len(item.levels) for item in table]
+    return np.broadcast_to(lines.reshape(own), whole).reshape(-1)
 
 
 @singledispatch

@@ -12,6 +12,8 @@ RULES: Mapping[str, str] = {
     "policy_too_lax": "the site's own policy is stricter; ask under a policy at least as strict",
     "request_unknown": "the site does not know the analysis, view, variable or level asked for",
     "table_too_large": "more variables or cells than the site's policy allows; drop a variable",
+    "cohort_mixed": "an `or` or `not` of the cohort ties a sensitive field to another; let each "
+    "condition on a sensitive field stand by itself beside the others in one `and`",
     "no_release": "the site has published no release yet",
     "release_held": "the site holds its release back until enough patients have changed, or the "
     "next quarter begins; ask again then",
@@ -35,7 +37,14 @@ RULES: Mapping[str, str] = {
 
 # What the analyst can change by asking otherwise, or later.
 REMEDIABLE = frozenset(
-    {"table_too_large", "request_unknown", "budget_spent", "overtaken", "too_much_answered"}
+    {
+        "cohort_mixed",
+        "table_too_large",
+        "request_unknown",
+        "budget_spent",
+        "overtaken",
+        "too_much_answered",
+    }
 )
 
 FAILURES: Mapping[str, str] = {

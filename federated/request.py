@@ -30,7 +30,7 @@ from typing import Any
 
 from federated.analyses import ANALYSES
 from federated.analysis import Analysis, AnalysisView, ParameterError, Variable, suggest
-from federated.cohort import Cohort, parse_cohort
+from federated.cohort import Cohort, known_part, mixed_fields, parse_cohort
 from federated.statistics import CONTRIBUTING, Broadcast, Shape, Shapes
 from federated.views import DICTIONARY_VIEWS
 from transforms.errors import RequestError, raise_all
@@ -40,13 +40,22 @@ __all__ = ["Request", "load_request", "parse_request"]
 
 VERSION = 1
 KEYS = ("version", "analysis", "view", "parameters", "cohort", "minimum_sites", "complete_later")
+APART = (
+    "a condition on a sensitive field must stand by itself beside the others in one `and`; ask for "
+    "the parts apart, or take the field as a variable of the table"
+)
 MOST_SITES = 64  # the headroom of the ring
+MOST_BYTES = 1_000_000  # of a file; the longest that is of use has some ten thousand
+DEEPEST = 20  # tables and lists within each other; a cohort has a limit of its own
 MOST_PROBLEMS, LONGEST_PROBLEM = 20, 900  # what is said of a hopeless request, in characters each
 
 
 @dataclass(frozen=True)
 class Request:
-    """One question. `parameters` have their defaults filled in; `design` is what they parse to."""
+    """One question. `parameters` have their defaults filled in; `design` is what they parse to.
+
+    `sensitive` names the fields of the view that no colleague knows of a patient.
+    """
 
     analysis: str
     view: str
@@ -55,11 +64,29 @@ class Request:
     minimum_sites: int
     design: Any = field(compare=False, repr=False)
     complete_later: bool = False
+    sensitive: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
 
     @property
     def definition(self) -> Analysis[Any]:
         """The analysis that the request names."""
         return ANALYSES[self.analysis]
+
+    @property
+    def known_cohort(self) -> Cohort | None:
+        """The part of the cohort that looks at nothing sensitive; None when that is everybody."""
+        return known_part(self.cohort, self.sensitive)
+
+    @property
+    def lines(self) -> tuple[Variable, ...]:
+        """The variables of the table that are not sensitive: a line is one combination of them."""
+        table = self.definition.table(self.design)
+        return tuple(item for item in table if item.name not in self.sensitive)
+
+    def cohort_problems(self) -> tuple[str, ...]:
+        """Say which conditions tie what is secret to what is known, and what to ask instead."""
+        mixed = sorted(mixed_fields(self.cohort, self.sensitive))
+        names = ", ".join(mixed)
+        return (f"cohort: {names} stand in one `or` or `not`; {APART}",) if mixed else ()
 
     def shapes(self, broadcast: Broadcast) -> Shapes:
         """Return the public shapes of what a site sends in answer to `broadcast`."""
@@ -109,6 +136,10 @@ def parse_request(
     data: Mapping[str, object], views: Mapping[str, AnalysisView] = DICTIONARY_VIEWS
 ) -> Request:
     """Parse a request about one of `views`; RequestError lists every problem, nearest names too."""
+    if not isinstance(data, Mapping):
+        raise RequestError(f"a request must be a table with {', '.join(KEYS)}")
+    deep = [key for key in data if key != "cohort" and _too_deep(data[key])]
+    raise_all(RequestError, [f"{key}: is nested deeper than {DEEPEST}" for key in _brief(deep)])
     problems = [f"unknown key {k}{suggest(k, KEYS)}" for k in data if k not in KEYS]
     if data.get("version", VERSION) != VERSION:
         problems.append(f"version must be {VERSION}")
@@ -128,16 +159,22 @@ def parse_request(
     if analysis is None or view is None or type(minimum) is not int:
         raise RequestError("the request is empty")
     parameters = analysis.canonical(design)
-    return Request(analysis.name, view.name, parameters, cohort, minimum, design, later is True)
+    sensitive = frozenset(name for name, one in view.variables.items() if one.sensitive)
+    return Request(
+        *(analysis.name, view.name, parameters, cohort, minimum, design, later is True), sensitive
+    )
 
 
 def load_request(path: Path, views: Mapping[str, AnalysisView] = DICTIONARY_VIEWS) -> Request:
     """Read a request from a .toml or .json file; RequestError when it is neither."""
     try:
-        text = path.read_text(encoding="utf-8")
-        data = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+        if path.stat().st_size > MOST_BYTES:
+            raise RequestError(f"{path}: a request has at most {MOST_BYTES} bytes")
+        data = _read(path.read_text(encoding="utf-8"), path.suffix)
     except OSError:
         raise RequestError(f"{path}: cannot be read") from None
+    except RecursionError:
+        raise RequestError(f"{path}: is nested far too deep") from None
     except ValueError as error:
         raise RequestError(f"{path}: is not valid {path.suffix[1:].upper()} ({error})") from None
     if not isinstance(data, dict):
@@ -147,6 +184,39 @@ def load_request(path: Path, views: Mapping[str, AnalysisView] = DICTIONARY_VIEW
     except RequestError as error:
         raise_all(RequestError, [f"{path}: {line}" for line in str(error).splitlines()])
         raise
+
+
+def _read(text: str, suffix: str) -> object:
+    """Read JSON, without keys that come twice and numbers that are none, or TOML."""
+    if suffix != ".json":
+        return tomllib.loads(text)
+    return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Build an object; a key that comes twice is an error."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key comes twice")
+    return found
+
+
+def _no_constant(name: str) -> object:
+    """Refuse NaN and Infinity, which are not JSON."""
+    raise ValueError(f"{name} is no number")
+
+
+def _too_deep(value: object) -> bool:
+    """Whether tables and lists lie within each other more than DEEPEST deep."""
+    level = [value]
+    for _ in range(DEEPEST):
+        inside = [
+            item.values() if isinstance(item, Mapping) else item
+            for item in level
+            if isinstance(item, Mapping | list | tuple)
+        ]
+        level = [item for items in inside for item in items]
+    return any(isinstance(item, Mapping | list | tuple) for item in level)
 
 
 def _brief(problems: list[str]) -> list[str]:

@@ -468,4 +468,6 @@ class SiteParty:
             raise _RefusalError("request_unknown") from None
         if table_problems(request.definition.table(request.design), self._policy):
             raise _RefusalError("table_too_large")
+        if request.cohort_problems() and not self._policy.exact:
+            raise _RefusalError("cohort_mixed")
         return request

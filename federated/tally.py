@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from federated.analysis import AnalysisView
-from federated.cohort import cohort_fields
+from federated.analysis import AnalysisView, Variable
+from federated.cohort import Cohort, cohort_fields
 from federated.frame import (
     FrameError,
     cohort_rows,
@@ -19,7 +19,7 @@ from federated.frame import (
     to_codes,
     to_frame,
 )
-from federated.overlap import OVERLAP, cells, differences
+from federated.overlap import OVERLAP, by_cell, cells, compared, differences
 from federated.request import Request, parse_request
 from federated.statistics import CONTRIBUTING, Blocks, Broadcast, Counts, check_blocks
 from federated.views import DICTIONARY_VIEWS
@@ -27,6 +27,7 @@ from federated.views import DICTIONARY_VIEWS
 
 __all__ = ["FrameError", "tally", "tally_files", "tally_tables"]
 
+Compared: TypeAlias = tuple[Cohort | None, tuple[Variable, ...]]
 BAND = "age_band"  # in a view of patients and age bands a patient has one row in each
 
 
@@ -87,9 +88,22 @@ def _tally(
     frame = to_frame(table, fields, views[question.view].variables, question.cohort)
     blocks = dict(analysis.site(frame, design, broadcast))
     if not broadcast:
-        blocks[CONTRIBUTING] = Counts(np.array([frame.rows > 0], dtype=np.int64))
+        holds = frame.rows > 0 or _holds_anybody(table, question, views[question.view])
+        blocks[CONTRIBUTING] = Counts(np.array([holds], dtype=np.int64))
     check_blocks(blocks, question.shapes(broadcast))
     return blocks
+
+
+def _holds_anybody(table: pa.Table, question: Request, view: AnalysisView) -> bool:
+    """Whether the site holds anybody of whom only what is known is asked.
+
+    Judged on the whole cohort, a refusal for too few sites would tell what is secret of the only
+    one a site holds.
+    """
+    if question.known_cohort == question.cohort:
+        return False
+    (rows,) = cohort_rows(table, [question.known_cohort], view.variables)
+    return bool(rows.any())
 
 
 def _compare(
@@ -101,32 +115,33 @@ def _compare(
     new = parse_request(job["question"], views)
     earlier = [(parse_request(item["question"], views), item["here"]) for item in job["earlier"]]
     questions = [new, *(question for question, here in earlier if here)]
-    view = views[new.view]
-    table = read(new.view, sorted({BAND, *_fields(questions)} & set(view.variables)))
-    codes = dict(zip((q.digest for q in questions), _cells(table, questions, view), strict=True))
-    sizes = [(codes[q.digest] if here else None, cells(q)) for q, here in earlier]
-    rows = codes[new.digest]
-    return {OVERLAP: differences(rows, cells(new), sizes, _bands(table, view), job["limit"])}
+    view, cell = views[new.view], by_cell(new, (question for question, _ in earlier))
+    parts = [compared(question, cell=cell) for question in questions]
+    table = read(new.view, sorted({BAND, *_fields(parts)} & set(view.variables)))
+    codes = dict(zip((q.digest for q in questions), _cells(table, parts, view), strict=True))
+    sizes = [(codes[q.digest] if here else None, cells(q, cell=cell)) for q, here in earlier]
+    rows, size = codes[new.digest], cells(new, cell=cell)
+    return {OVERLAP: differences(rows, size, sizes, _bands(table, view), job["limit"])}
 
 
-def _fields(questions: Sequence[Request]) -> set[str]:
+def _fields(parts: Sequence[Compared]) -> set[str]:
     """Names of the columns that the questions' cohorts and tables look at."""
-    tables = {v.name for q in questions for v in q.definition.table(q.design)}
-    return tables.union(*(cohort_fields(question.cohort) for question in questions))
+    tables = {variable.name for _, variables in parts for variable in variables}
+    return tables.union(*(cohort_fields(cohort) for cohort, _ in parts))
 
 
 def _cells(
-    table: pa.Table, questions: Sequence[Request], view: AnalysisView
+    table: pa.Table, parts: Sequence[Compared], view: AnalysisView
 ) -> Iterator[NDArray[np.int64]]:
-    """For each question the cell of every row, -1 where it is in none."""
-    cohorts = {question.cohort: None for question in questions}
+    """For each question the cell, or line, of every row, -1 where it is in none."""
+    cohorts = {cohort: None for cohort, _ in parts}
     rows = dict(zip(cohorts, cohort_rows(table, list(cohorts), view.variables), strict=True))
-    names = {v.name for q in questions for v in q.definition.table(q.design)}
+    names = {variable.name for _, variables in parts for variable in variables}
     codes = {name: to_codes(table, name, view.variables[name]) for name in names}
-    for question in questions:
-        variables = question.definition.table(question.design)
-        known = rows[question.cohort] & np.logical_and.reduce(
-            [codes[variable.name] >= 0 for variable in variables] or [rows[question.cohort]]
+    for cohort, variables in parts:
+        inside = rows[cohort]
+        known = inside & np.logical_and.reduce(
+            [codes[variable.name] >= 0 for variable in variables] or [inside]
         )
         flat = np.zeros(table.num_rows, dtype=np.int64)
         for variable in variables:

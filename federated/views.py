@@ -11,6 +11,9 @@ A declared view is for rehearsals on tables that no centre's release holds. One 
     [columns.sex]
     type = "category"
     levels = ["female", "male"]
+    [columns.died]
+    type = "flag"
+    sensitive = true                  # no colleague knows it of a patient; default: false
 
     [outcomes.death]
     time = "days"
@@ -33,8 +36,15 @@ __all__ = ["DICTIONARY_VIEWS", "YES_OR_NO", "load_views", "without_bounds"]
 
 YES_OR_NO = ("false", "true")
 TYPES = ("number", "integer", "flag", "category")
-VIEW_KEYS, COLUMN_KEYS = ("name", "unit", "title"), ("type", "levels", "labels", "unit", "label")
+VIEW_KEYS = ("name", "unit", "title")
+COLUMN_KEYS = ("type", "levels", "labels", "unit", "label", "sensitive")
 OUTCOME_KEYS = ("time", "event", "entry")
+
+# What a colleague may know of a patient. Everything else of the dictionary's views is sensitive;
+# a field too few here only narrows how a cohort may be put, one too many would let it be told.
+KNOWN = frozenset(
+    {"sex_at_birth", "gene_group", "dx_subtype", "age_band", "onset_age_y", "dx_age_y"}
+)
 
 # Public limits of a number and the width to which its quantiles are told, by its unit (UCUM):
 # wider than what the dictionary's rules let through, and no finer than a clinic writes down.
@@ -120,6 +130,8 @@ def _column_problems(column: object) -> Iterator[str]:
         yield "a category has levels, nothing else has"
     if levels is not None and not _are_names(levels):
         yield "levels must be a list of distinct texts"
+    if type(column.get("sensitive", False)) is not bool:
+        yield "sensitive must be true or false"
     labels = column.get("labels")
     if labels is not None and not (_are_names(labels) and len(labels) == len(levels or ())):
         yield "labels must be distinct texts, one for each level"
@@ -154,7 +166,8 @@ def _variable(name: str, column: Mapping[str, Any]) -> Variable:
     """One declared column as the public sees it."""
     levels = YES_OR_NO if column["type"] == "flag" else tuple(column.get("levels", ()))
     labels = ("No", "Yes") if column["type"] == "flag" else tuple(column.get("labels", levels))
-    return Variable(name, column.get("label", name), levels, labels, column.get("unit"))
+    label, sensitive = column.get("label", name), column.get("sensitive", False)
+    return Variable(name, label, levels, labels, column.get("unit"), sensitive=sensitive)
 
 
 def _of_dictionary(view: View) -> AnalysisView:
@@ -167,11 +180,12 @@ def _of_dictionary(view: View) -> AnalysisView:
 def _of_field(item: Field) -> Variable:
     """One column; yes-or-no has the levels of the code list `boolean`."""
     name = item.codelist or ("boolean" if item.type == "boolean" else None)
+    plain = Variable(item.name, item.description, unit=item.unit, sensitive=item.name not in KNOWN)
     if name is None:
-        return Variable(item.name, item.description, unit=item.unit, bounds=BOUNDS.get(item.unit))
+        return replace(plain, bounds=BOUNDS.get(item.unit))
     codes = DICTIONARY.codelists[name].codes
     labels = tuple(code.label for code in codes.values())
-    return Variable(item.name, item.description, tuple(codes), labels, item.unit)
+    return replace(plain, levels=tuple(codes), level_labels=labels)
 
 
 DICTIONARY_VIEWS: Mapping[str, AnalysisView] = {

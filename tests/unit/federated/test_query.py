@@ -29,7 +29,7 @@ from federated.messages import (
     decode,
     encode,
 )
-from federated.overlap import OVERLAP, cells, differences
+from federated.overlap import OVERLAP, by_cell, cells, differences
 from federated.policy import CONSORTIUM, PUBLIC, Policy
 from federated.refusals import FAILURES, RULES
 from federated.rehearsal import in_process, parties
@@ -67,8 +67,9 @@ def compute(request: Mapping[str, object], broadcast: Broadcast, release: str) -
 
 def far_from_all(job: Any) -> Blocks:
     """The answer of a site whose cells differ much from all that was answered before."""
-    sizes = [cells(parse_request(item["question"])) for item in job["earlier"]]
-    new = cells(parse_request(job["question"]))
+    asked, *earlier = (parse_request(i["question"]) for i in (job, *job["earlier"]))
+    cell = by_cell(asked, earlier)
+    sizes, new = [cells(item, cell=cell) for item in earlier], cells(asked, cell=cell)
     none = np.full(20, -1)
     rows = [(np.full(20, -1), size) for size in sizes]
     return {OVERLAP: differences(none, new, rows, np.zeros(20, dtype=np.int64), job["limit"])}
