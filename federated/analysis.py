@@ -284,7 +284,7 @@ class Term:
 class Issue:
     """What is wrong with a fit, and the terms concerned; `absent` are levels that nobody has."""
 
-    kind: Literal["absent", "collinearity", "not_converged", "separation"]
+    kind: Literal["absent", "collinearity", "no_spread", "not_converged", "separation"]
     terms: tuple[str, ...]
 
 
@@ -372,6 +372,8 @@ def choose_variables(
 def suggest(name: object, known: Iterable[str]) -> str:
     """Return "; did you mean …?" with the nearest known names, or what there is."""
     names = list(known)
+    if not names:
+        return "; there is none"
     near = difflib.get_close_matches(str(name)[:100], names, n=3, cutoff=0.5)
     if near:
         return f"; did you mean {' or '.join(near)}?"

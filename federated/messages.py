@@ -290,6 +290,8 @@ def _decode(data: bytes) -> Message | Reply:
     if set(header) != {"type", "fields", "arrays"}:
         raise MessageError("unknown header")
     arrays = dict(enumerate(_read_arrays(header["arrays"], data, start)))
+    if header["type"] not in TYPES:
+        raise MessageError(f"type: unknown; there are {', '.join(TYPES)}")
     kind = TYPES[header["type"]]
     fields = {name: _restore(value, arrays) for name, value in header["fields"].items()}
     if arrays:
@@ -347,9 +349,10 @@ def _check(kind: type, fields: Mapping[str, object]) -> None:
     """Raise MessageError unless `fields` are exactly those of `kind`, each of its type."""
     expected = {item.name: item.type for item in dataclasses.fields(kind)}
     if set(fields) != set(expected):
-        raise MessageError("missing or unknown field")
-    if not all(_is(fields[name], annotation) for name, annotation in expected.items()):
-        raise MessageError("field of another type")
+        raise MessageError(f"{kind.__name__}: its fields are {', '.join(expected) or 'none'}")
+    wrong = [name for name, annotation in expected.items() if not _is(fields[name], annotation)]
+    if wrong:
+        raise MessageError(f"{kind.__name__}: {', '.join(wrong)}: of another type")
 
 
 def _is(value: object, annotation: object) -> bool:

@@ -421,9 +421,8 @@ def _are_probabilities(values: object) -> bool:
     """Whether `values` is a short list of different numbers within (0, 1)."""
     if not isinstance(values, list | tuple) or len(values) > MOST_PROBABILITIES:
         return False
-    return len(set(values)) == len(values) and all(
-        type(value) in (int, float) and 0 < value < 1 for value in values
-    )
+    numbers = all(type(value) in (int, float) and 0 < value < 1 for value in values)
+    return numbers and len(set(values)) == len(values)
 
 
 def _canonical(plan: Describe) -> Mapping[str, object]:
