@@ -108,7 +108,7 @@ def judged(
         counts["excluded_withdrawn"] = _leave_out(connection, tombstones(site))
         today = datetime.datetime.now(datetime.UTC).date()
         day = batch.ingest_date if batch else today
-        counts |= _judge(connection, mapping, day, dry=batch is None, say=say)
+        counts |= _judge(connection, mapping, day, site=site, dry=batch is None, say=say)
         yield Judged(connection, counts, mapping)
 
 
@@ -147,6 +147,7 @@ def _judge(
     mapping: Mapping,
     ingest_date: datetime.date,
     *,
+    site: Site,
     dry: bool,
     say: Say,
 ) -> dict[str, Any]:
@@ -159,7 +160,11 @@ def _judge(
         "create temp table violations (table_name varchar, row_id varchar, field varchar, "
         "rule varchar, severity varchar, remedy varchar)"
     )
-    connection.execute("create temp table run as select $1::date as ingest_date", [ingest_date])
+    connection.execute(
+        "create temp table run as "
+        "select $1::date as ingest_date, $2 as country, $3::date as opened",
+        [ingest_date, site.country, site.opened],
+    )
     excluded = _exclude(connection, mapping)
     forget_texts(connection)
     if not dry:

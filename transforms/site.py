@@ -1,6 +1,7 @@
 """A site's folder: what stands in `site.toml`, and where everything else of that site is."""
 
 import dataclasses
+import datetime
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -32,6 +33,7 @@ id = "{id}"
 name = "{name}"
 country = "{country}"    # ISO 3166-1 alpha-2
 language = "{language}"   # ISO 639-1
+# opened = 1998-01-01   # the centre's first day: a first contact before it is flagged (R89)
 
 # A run passes review by itself only when both hold, no critical expectation fails and no table
 # has lost all its rows since the current release; otherwise a reviewer decides.
@@ -84,6 +86,7 @@ class Site:
     name: str
     country: str
     language: str
+    opened: datetime.date | None = None
     acceptance: Acceptance = field(default_factory=Acceptance)
     retention: Retention = field(default_factory=Retention)
     executor: Executor = field(default_factory=Executor)
@@ -160,17 +163,21 @@ def load_site(folder: Path) -> Site:
     acceptance, retention = data.pop("acceptance", {}), data.pop("retention", {})
     data.pop("policy", None)  # of the federated half; its node reads and checks it
     executor = data.pop("executor", {})
+    opened = data.pop("opened", None)
     problems = [
         *_problems(path, data, {"id": str, "name": str, "country": str, "language": str}),
         *_acceptance_problems(path, acceptance),
         *_retention_problems(path, retention),
         *_executor_problems(path, executor),
     ]
+    if opened is not None and type(opened) is not datetime.date:  # a time of day is one, too
+        problems.append(f"{path}: opened must be a day without quotation marks, such as 1998-01-01")
     if not problems and not SITE_ID.fullmatch(data["id"]):
         problems.append(f"{path}: id must be 2 to 31 of a-z, 0-9 and -, starting with a letter")
     raise_all(SetupError, problems)
     return Site(
         folder=folder.resolve(),
+        opened=opened,
         acceptance=Acceptance(**acceptance),
         retention=Retention(**retention),
         executor=Executor(**executor),

@@ -62,7 +62,11 @@ def database() -> duckdb.DuckDBPyConnection:
     """Return the database of all cases, with the code lists."""
     connection = duckdb.connect()
     load_codelists(connection)
-    connection.execute("create table run as select $1::date as ingest_date", [INGEST])
+    connection.execute(
+        "create table run as select $1::date as ingest_date, 'FR' as country, "
+        "date '1984-06-01' as opened",
+        [INGEST],
+    )
     return connection
 
 
@@ -120,6 +124,18 @@ HSCT = {"hsct_id": "h", "hsct_date": D("1999-06-01"), "donor_type": "MSD"}
 
 CASES = [
     # rule, field, what breaks it, what does not
+    ("R88", "country_of_care", {"person": {"country_of_care": "BE"}},
+     {"person": {"country_of_care": "FR"}}),
+    ("R88", "country_of_care", {"person": {"country_of_care": "BE"}},
+     {"person": {"country_of_care": None}}),
+    ("R89", "first_contact_date", {"person": {
+        "birth_date": D("1984-01-02"), "first_contact_date": D("1984-05-31")}},
+     {"person": {"birth_date": D("1984-01-02"), "first_contact_date": D("1984-06-01")}}),
+    ("R89", "first_contact_date", {"person": {
+        "birth_date": D("1980-01-02"), "first_contact_date": D("1983-07-01"),
+        "first_contact_date:precision": "year"}},
+     {"person": {"birth_date": D("1980-01-02"), "first_contact_date": D("1984-07-01"),
+                 "first_contact_date:precision": "year"}}),
     ("R01", "fracture_date", {"fracture": {"fracture_date": D("1985-03-13")}},
      {"fracture": {"fracture_date": D("1985-03-14")}}),
     ("R01", "fracture_date", {"fracture": {"fracture_date": D("2026-11-23")}},

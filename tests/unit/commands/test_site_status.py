@@ -101,3 +101,16 @@ def test_a_centre_that_has_phenopackets_starts_with_the_ready_mapping(tmp_path: 
     )
     assert isinstance(again.exception, SetupError)
     assert not (tmp_path / "b").exists()
+
+
+def test_a_site_may_say_since_when_it_is_open(tmp_path: Path) -> None:
+    make(tmp_path / "a")
+    path = tmp_path / "a" / "site.toml"
+    text = path.read_text("utf-8")
+    assert load_site(tmp_path / "a").opened is None
+    path.write_text(text.replace("# opened", "opened"), encoding="utf-8")
+    assert str(load_site(tmp_path / "a").opened) == "1998-01-01"
+    for wrong in ('"1998-01-01"', "1998", "1998-01-01T00:00:00"):
+        path.write_text(text.replace("# opened = 1998-01-01", f"opened = {wrong}"), "utf-8")
+        with pytest.raises(SetupError, match="opened must be a day"):
+            load_site(tmp_path / "a")
