@@ -6,21 +6,21 @@ import itertools
 import json
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from federated.analyses.crosstab import chi_squared
 from federated.analyses.kaplan_meier import estimate
 from federated.analyses.rate import garwood
-from federated.analysis import Curves, Rates, Screen, Table, Variable
+from federated.analysis import Curves, Rates, Screen, Summaries, Table, Variable
 from federated.disclosure import passing, release
-from federated.policy import CONSORTIUM, PUBLIC, Policy
+from federated.policy import CONSORTIUM, PUBLIC, Policy, strictest
 
 
 # Tables of three variables, which PUBLIC does not allow, show more rules at once.
@@ -28,6 +28,23 @@ WIDE = dataclasses.replace(PUBLIC, max_dimensions=3)
 POLICIES = st.sampled_from([CONSORTIUM, WIDE])
 SHAPES = array_shapes(min_dims=1, max_dims=3, max_side=4)
 CELLS = st.one_of(st.integers(0, 8), st.integers(0, 40))
+
+IN_CI, IN_AUDIT = 500, 10_000
+AUDITED: dict[str, Callable[[], None]] = {}
+
+Check = TypeVar("Check", bound=Callable[..., None])
+
+
+def holds(*strategies: st.SearchStrategy[Any]) -> Callable[[Check], Callable[..., None]]:
+    """Check a property on 500 examples; `make audit` checks it on 10,000."""
+
+    def wrap(check: Check) -> Callable[..., None]:
+        AUDITED[check.__name__] = settings(max_examples=IN_AUDIT, deadline=None)(
+            given(*strategies)(check)
+        )
+        return settings(max_examples=IN_CI, deadline=None)(given(*strategies)(check))
+
+    return wrap
 
 
 def table(counts: np.ndarray, missing: int = 0) -> Table:
@@ -42,7 +59,7 @@ def flat(cells: object) -> list[Any]:
     return [x for cell in cells for x in flat(cell)] if isinstance(cells, list) else [cells]
 
 
-@given(arrays(np.int64, SHAPES, elements=CELLS), POLICIES)
+@holds(arrays(np.int64, SHAPES, elements=CELLS), POLICIES)
 def test_no_count_from_one_to_the_grid_is_shown_and_none_is_exact(
     counts: np.ndarray, policy: Policy
 ) -> None:
@@ -60,13 +77,13 @@ def test_no_count_from_one_to_the_grid_is_shown_and_none_is_exact(
             assert abs(int(true) - shown) <= policy.grid // 2
 
 
-@given(arrays(np.int64, SHAPES, elements=CELLS), POLICIES)
+@holds(arrays(np.int64, SHAPES, elements=CELLS), POLICIES)
 def test_the_total_is_that_of_the_shown_cells(counts: np.ndarray, policy: Policy) -> None:
     data = release(table(counts), policy).data
     assert data["total"] == sum(cell for cell in flat(data["counts"]) if isinstance(cell, int))
 
 
-@given(arrays(np.int64, SHAPES, elements=CELLS), POLICIES)
+@holds(arrays(np.int64, SHAPES, elements=CELLS), POLICIES)
 def test_a_zero_is_shown_only_among_enough_patients(counts: np.ndarray, policy: Policy) -> None:
     shown = np.array(flat(release(table(counts), policy).data["counts"]), dtype=object)
     for index in np.argwhere(shown.reshape(counts.shape) == 0):
@@ -77,7 +94,7 @@ def test_a_zero_is_shown_only_among_enough_patients(counts: np.ndarray, policy: 
             assert through[through > policy.grid].sum() >= policy.min_denominator
 
 
-@given(arrays(np.int64, SHAPES, elements=CELLS), POLICIES)
+@holds(arrays(np.int64, SHAPES, elements=CELLS), POLICIES)
 def test_a_percentage_has_enough_patients_on_both_sides(counts: np.ndarray, policy: Policy) -> None:
     shares = flat(release(table(counts), policy).data["percent"])
     totals = np.broadcast_to(counts.sum(axis=-1, keepdims=True), counts.shape)
@@ -88,7 +105,7 @@ def test_a_percentage_has_enough_patients_on_both_sides(counts: np.ndarray, poli
             assert part == whole or whole - part > policy.grid
 
 
-@given(arrays(np.int64, SHAPES, elements=CELLS), POLICIES)
+@holds(arrays(np.int64, SHAPES, elements=CELLS), POLICIES)
 def test_a_percentage_can_be_computed_from_the_shown_counts(
     counts: np.ndarray, policy: Policy
 ) -> None:
@@ -103,7 +120,7 @@ def test_a_percentage_can_be_computed_from_the_shown_counts(
                 assert share == round(100 * cell / sum(line))
 
 
-@given(arrays(np.int64, st.tuples(*[st.integers(2, 4)] * 2), elements=CELLS), POLICIES)
+@holds(arrays(np.int64, st.tuples(*[st.integers(2, 4)] * 2), elements=CELLS), POLICIES)
 def test_a_test_covers_only_lines_that_are_shown(counts: np.ndarray, policy: Policy) -> None:
     asked: list[np.ndarray] = []
     outcome = dataclasses.replace(table(counts), test=lambda keep: asked.append(keep))
@@ -132,31 +149,114 @@ def test_whatever_is_published_a_withheld_count_may_be_any_small_one(
             assert isinstance(cell, int) or set(values) >= set(range(1, 7))
 
 
-@given(arrays(np.int64, SHAPES, elements=CELLS))
-def test_a_stricter_policy_never_shows_more(counts: np.ndarray) -> None:
-    lax, strict = Policy(grid=6), Policy(grid=12, min_denominator=20)
-    shown = flat(release(table(counts), lax).data["counts"])
-    fewer = flat(release(table(counts), strict).data["counts"])
-    for left, right in zip(shown, fewer, strict=True):
-        assert isinstance(right, Mapping) or not isinstance(left, Mapping)
+STRICTER = st.builds(
+    lambda numbers: strictest(CONSORTIUM, dataclasses.replace(WIDE, **numbers)),
+    st.fixed_dictionaries(
+        {
+            "grid": st.sampled_from([6, 10]),
+            "min_denominator": st.integers(10, 60),
+            "min_step_events": st.integers(6, 20),
+            "min_at_risk": st.integers(10, 60),
+            "min_quantile_tail": st.integers(10, 40),
+        }
+    ),
+)
 
 
-@given(arrays(np.int64, SHAPES, elements=CELLS), st.integers(0, 40), POLICIES)
-def test_equal_bins_give_equal_answers(counts: np.ndarray, missing: int, policy: Policy) -> None:
-    # Adding one patient to a cell is invisible unless the cell changes its bin.
-    data = release(table(counts, missing), policy).data
-    more = counts.copy()
-    more.flat[0] += 1
-    same_bin = (counts.flat[0] - 1) // policy.grid == (more.flat[0] - 1) // policy.grid
-    if same_bin and counts.sum() > 10 * policy.min_denominator:
-        changed = flat(release(table(more, missing), policy).data["counts"])
-        assert changed[0] == flat(data["counts"])[0]
+def shows_no_more(strict: object, lax: object) -> bool:
+    """Whether what `lax` withholds is withheld in `strict` too, wherever both have a value."""
+    if isinstance(lax, Mapping) and "withheld" in lax:
+        return isinstance(strict, Mapping) and "withheld" in strict
+    if isinstance(strict, Mapping) and isinstance(lax, Mapping) and "withheld" not in strict:
+        return all(shows_no_more(strict[key], lax[key]) for key in lax)
+    if isinstance(strict, list) and isinstance(lax, list):
+        return all(shows_no_more(one, other) for one, other in zip(strict, lax, strict=True))
+    return True
+
+
+@holds(arrays(np.int64, SHAPES, elements=CELLS), st.integers(0, 40), STRICTER)
+def test_a_stricter_policy_never_shows_more(
+    counts: np.ndarray, missing: int, strict: Policy
+) -> None:
+    outcome = table(counts, missing)
+    fewer, more = (release(outcome, policy).data for policy in (strict, CONSORTIUM))
+    for part in ("counts", "percent", "missing"):
+        assert shows_no_more(fewer[part], more[part])
+
+
+@holds(
+    arrays(np.int64, (6, 3), elements=st.integers(0, 80)),
+    arrays(np.int64, 3, elements=st.integers(0, 60)),
+    STRICTER,
+)
+def test_a_stricter_policy_shows_no_more_steps_means_and_quantiles(
+    numbers: np.ndarray, events: np.ndarray, strict: Policy
+) -> None:
+    outcome = summaries(numbers[:3], numbers[3:])
+    fewer, more = (release(outcome, policy).data["groups"] for policy in (strict, CONSORTIUM))
+    assert shows_no_more(fewer, more)
+    entered = np.array([int(events.sum() + numbers[0, 0]), 0, 0])
+    curve = estimate(np.arange(1.0, 4), events, np.zeros(3, int), entered, confidence=0.95)
+    curves = Curves(Variable("t", "T"), None, 0.95, (curve,), 0, 0)
+    steps = [
+        {step["time"] for step in release(curves, policy).data["curves"][0]["steps"]}  # type: ignore[index]
+        for policy in (strict, CONSORTIUM)
+    ]
+    assert len(steps[0]) <= len(steps[1])
+
+
+def summaries(rows: np.ndarray, counts: np.ndarray) -> Summaries:
+    """Summaries of three variables in three groups, with `counts` values of `rows` patients."""
+    levels = ("a", "b", "c")
+    names = tuple(Variable(n, n, bounds=(0.0, 100.0, 0.5)) for n in ("x", "y", "z"))
+    counts = np.minimum(counts, rows.max(axis=1, keepdims=True))
+    return Summaries(
+        variables=names,
+        by=(Variable("g", "G", levels, levels),),
+        probabilities=(0.05, 0.5, 0.75),
+        rows=rows.max(axis=1),
+        counts=counts,
+        mean=np.full((3, 3), 12.3456),
+        sd=np.full((3, 3), 3.21),
+        quantiles=np.full((3, 3, 3), 12.5),
+        missing=0,
+    )
+
+
+@holds(arrays(np.int64, (6, 3), elements=st.integers(0, 260)), POLICIES)
+def test_a_mean_and_a_quantile_rest_on_enough_patients(numbers: np.ndarray, policy: Policy) -> None:
+    outcome = summaries(numbers[:3], numbers[3:])
+    groups = release(outcome, policy).data["groups"]
+    for g, group in enumerate(groups):  # type: ignore[arg-type, var-annotated]
+        for v, item in enumerate(outcome.variables):
+            told, n = group["variables"][item.name], int(outcome.counts[g, v])
+            assert (told["mean"] == 12.3) is (n >= policy.least(policy.min_denominator))
+            for p in outcome.probabilities:
+                if not isinstance(told["quantiles"][f"{p:g}"], Mapping):
+                    assert n * min(p, 1 - p) >= policy.min_quantile_tail
+
+
+@holds(arrays(np.int64, SHAPES, elements=CELLS), st.integers(0, 40), POLICIES, st.data())
+def test_equal_bins_give_equal_answers(
+    counts: np.ndarray, missing: int, policy: Policy, data: st.DataObject
+) -> None:
+    """Whatever the exact counts: the same bins, zeros told apart, and the answer is the same."""
+    start = (counts - 1) // policy.grid * policy.grid + 1
+    low = np.where(counts > 0, start, 0)
+    moved = np.array(
+        [data.draw(st.integers(n, n + policy.grid - 1)) if n else 0 for n in low.reshape(-1)]
+    )
+    one, other = (
+        release(table(numbers, missing), policy).data
+        for numbers in (counts, moved.reshape(counts.shape).astype(np.int64))
+    )
+    assert one == other
 
 
 BINS = 12
 
 
-@given(
+@holds(
     arrays(np.int64, BINS, elements=st.integers(0, 12)),
     arrays(np.int64, BINS, elements=st.integers(0, 12)),
     arrays(np.int64, BINS, elements=st.integers(0, 30)),
@@ -184,7 +284,7 @@ def test_a_curve_shows_no_step_of_few_events_and_no_tail_of_few_patients(
         before = index + 1
 
 
-@given(
+@holds(
     st.lists(
         st.tuples(st.integers(0, 30), st.integers(0, 30), st.integers(0, 200)),
         min_size=1,
@@ -221,3 +321,9 @@ def test_a_rate_rests_on_enough_patients_and_hides_small_numbers(
         assert contributors[index] == 0 or contributors[index] > policy.grid
         assert cell["events"] == 0 or cell["events"] > policy.grid
         assert cell["lower"] <= cell["rate"] <= cell["upper"]
+
+
+@pytest.mark.audit
+@pytest.mark.parametrize("name", AUDITED)
+def test_it_holds_on_ten_thousand_examples(name: str) -> None:
+    AUDITED[name]()
