@@ -69,6 +69,8 @@ class Policy:
         max_top2_percent: largest share that two patients may have in a sum.
         max_dimensions: most variables in a table.
         max_cells: most cells in a table.
+        max_answered_cells: most cells that a release answers about one sensitive attribute; a
+            quarter of the consortium's patients.
         max_queries_per_day: most different queries that a site answers in a day.
         max_queries_per_analyst: most different queries that one analyst asks in a day.
         digits: significant digits of any other published number.
@@ -90,6 +92,7 @@ class Policy:
     max_top2_percent: int = 85
     max_dimensions: int = 3
     max_cells: int = 200
+    max_answered_cells: int = 150
     max_queries_per_day: int = 100
     max_queries_per_analyst: int = 50
     digits: int = 3
@@ -164,9 +167,14 @@ PUBLIC = Policy(
 # Strictest first.
 PROFILES: Mapping[str, Policy] = {"public": PUBLIC, "consortium": CONSORTIUM}
 
-# What a file may say at most. How many questions a day is a matter of work; all else is fixed.
+# What a file may say at most. How many questions a day is a matter of work, how many cells in all
+# one of size, and whether a site may join an answer alone its own decision; the rest is fixed.
 LAXEST = replace(
-    CONSORTIUM, min_late_sites=1, max_queries_per_day=10_000, max_queries_per_analyst=10_000
+    CONSORTIUM,
+    min_late_sites=1,
+    max_answered_cells=100_000,
+    max_queries_per_day=10_000,
+    max_queries_per_analyst=10_000,
 )
 
 # Publishes every number as it is. Only a rehearsal, which holds the rows anyway, uses it.
@@ -182,6 +190,7 @@ EXACT = Policy(
     min_events_per_parameter=0,
     min_sites=1,
     min_late_sites=1,
+    max_answered_cells=1_000_000_000,
     max_queries_per_day=1_000_000,
     max_queries_per_analyst=1_000_000,
     max_parameter_percent=100,

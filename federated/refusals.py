@@ -19,6 +19,8 @@ RULES: Mapping[str, str] = {
     "next quarter begins; ask again then",
     "release_gone": "the release that was asked was taken back meanwhile; ask again",
     "budget_spent": "the site has answered its most questions for today; ask again tomorrow",
+    "cells_spent": "the release has answered its most cells about one of the sensitive variables; "
+    "use the answers there are, or wait for the next release",
     "analyst_budget_spent": "you have asked your most questions for today; ask again tomorrow",
     "second_grid": "this release has told these numbers in other bins; use that answer",
     "second_roster": "this release has answered the question to another roster",

@@ -28,6 +28,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from federated.agreement import ProtocolError
 from federated.analysis import AnalysisView
+from federated.budget import check_cells
 from federated.conversation import broadcast_digest, query_context
 from federated.disclosure import table_problems
 from federated.ledger import Head, Ledger, Spending, SpentError
@@ -151,6 +152,7 @@ class SiteParty:
         self._release_id = release_id
         self._views = views
         self._standing = standing
+        self._questions: dict[str, Request] = {}
         self._sessions: OrderedDict[str, _Session] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -421,6 +423,19 @@ class SiteParty:
     def _check_budget(self, request: Request, release: str) -> None:
         """Refuse one question too many; asked again at the end, because many may be open."""
         self._ledger.check_budget(request.digest, release, self._policy.max_queries_per_day)
+        answered = [self._parsed(body) for body in self._ledger.spent(release)]
+        known = [question for question in answered if question is not None]
+        check_cells(request, known, self._policy.max_answered_cells)
+
+    def _parsed(self, body: Mapping[str, object]) -> Request | None:
+        """Return the question of a ledger entry; None when this version does not know it."""
+        digest, words = str(body["question"]), body["words"]
+        if digest not in self._questions and isinstance(words, Mapping):
+            try:
+                self._questions[digest] = parse_request(words, self._views)
+            except RequestError:
+                return None
+        return self._questions.get(digest)
 
     def _check_standing(self, release: str) -> None:
         """Refuse after a withdrawal; asked again at the end, because it may have come meanwhile."""

@@ -46,6 +46,13 @@ ONLINE_SECONDS = 60.0
 STOCK_LIMIT = 75.0  # seconds until a stock run is given up; "more than" is enough to compare
 WAYS = count(1)  # of saying "everybody": no question is asked twice in a whole run
 
+# A day of measuring has more questions than any analyst's.
+MANY_QUESTIONS = """\
+max_answered_cells = 100000
+max_queries_per_day = 10000
+max_queries_per_analyst = 10000
+"""
+
 QUESTIONS: Mapping[str, Mapping[str, object]] = {
     "crosstab": {"variables": ["gene_group", "ever_fractured"]},
     "describe": {"variables": ["hemoglobin_g_l", "dx_age_y"], "by": ["sex_at_birth"]},
@@ -162,6 +169,10 @@ def _make(home: Path, *, sites: int, rows: int) -> tuple[Path, dict[str, Path]]:
         for n in range(sites)
     }
     infra.consortium.init(home / "consortium", port=free_port())
+    (home / "consortium" / "policy.toml").write_text(MANY_QUESTIONS, encoding="utf-8")
+    for folder in folders.values():
+        with (folder / "site.toml").open("a", encoding="utf-8") as file:
+            file.write(f"\n[policy]\n{MANY_QUESTIONS}")
     infra.consortium.enroll(home / "consortium", list(folders.values()))
     return home / "consortium", folders
 
