@@ -16,6 +16,8 @@ from typing import Any
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
+from transforms.inbox import entries
+
 
 __all__ = ["InboxTrigger", "fingerprint", "take_up"]
 
@@ -70,8 +72,8 @@ def fingerprint(folder: Path) -> tuple[str, float]:
     files = sorted(
         (str(path), path.stat())
         for part in ("inbox", "mapping")
-        for path in (folder / part).rglob("*")
-        if path.is_file() and not path.name.startswith((".", "~$"))
+        for path in entries(folder / part)
+        if path.is_file()
     )
     if not any(Path(name).is_relative_to(folder / "inbox") for name, _ in files):
         return "", 0.0

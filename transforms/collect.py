@@ -18,7 +18,8 @@ from typing import Any
 from transforms.dictionary import DICTIONARY
 from transforms.durable import write_json
 from transforms.errors import SourceError
-from transforms.fingerprints import fingerprints, inbox_files
+from transforms.fingerprints import fingerprints
+from transforms.inbox import inbox_files
 from transforms.mapping_check import load_mapping
 from transforms.site import Site, current_release
 from transforms.tombstones import withdrawn_digest

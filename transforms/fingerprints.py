@@ -16,15 +16,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from transforms.durable import write_json
-from transforms.errors import SourceError
 from transforms.first_look import hopeless
+from transforms.inbox import closed_folders, entries
 
 
-__all__ = ["content_digest", "fingerprints", "inbox_files"]
+__all__ = ["content_digest", "fingerprints"]
 
 MEMORY = "fingerprints.json"
 SETTLED_NS = 2_000_000_000
-IRREGULAR = "not a file"
+IRREGULAR, UNREADABLE = "not a file", "cannot be read"
 
 Known = dict[str, list[object]]
 
@@ -32,8 +32,8 @@ Known = dict[str, list[object]]
 def fingerprints(inbox: Path, work: Path) -> list[list[str]]:
     """Return [digest of the name, digest of the content] of all in the inbox, sorted.
 
-    `work` is where digests are remembered. A link, a pipe or a device counts by its name alone.
-    Raises SourceError when a file cannot be read.
+    `work` is where digests are remembered. A link, a pipe, a device or what cannot be opened counts
+    by its name alone: the reader says what is wrong with it.
     """
     known = _known(work / MEMORY)
     now = {name: _remembered(path, name, known) for path, name in _named(inbox)}
@@ -43,25 +43,11 @@ def fingerprints(inbox: Path, work: Path) -> list[list[str]]:
     return sorted([name, str(digest)] for name, (*_, digest) in now.items())
 
 
-def inbox_files(inbox: Path) -> tuple[Path, ...]:
-    """Return every file of the inbox that a reader may see: not hidden, no lock of Excel, no link.
-
-    What a link leads to may not be the centre's to give; readers refuse it by its name.
-    """
-    return tuple(path for path in _visible(inbox) if path.is_file() and not path.is_symlink())
-
-
-def _visible(inbox: Path) -> Iterator[Path]:
-    """Yield all that is not hidden, in order."""
-    for path in sorted(inbox.rglob("*")):
-        if not path.name.startswith((".", "~$")):
-            yield path
-
-
 def _named(inbox: Path) -> Iterator[tuple[Path, str]]:
-    """Yield each entry but folders, and the digest of its name."""
-    for path in _visible(inbox):
-        if path.is_symlink() or not path.is_dir():
+    """Yield each entry but folders that can be looked into, and the digest of its name."""
+    closed = closed_folders(inbox)
+    for path in entries(inbox):
+        if path.is_symlink() or not path.is_dir() or path in closed:
             name = path.relative_to(inbox).as_posix()
             yield path, hashlib.sha256(os.fsencode(name)).hexdigest()
 
@@ -79,10 +65,8 @@ def _remembered(path: Path, name: str, known: Known) -> list[object]:
         digest = content_digest(path)
         settled = _state(path) == state and max(state[-2:]) < started - SETTLED_NS
         return [*state, settled, digest]
-    except OSError as error:
-        raise SourceError(
-            f"{path.name}: cannot be read ({error.strerror}); check its permissions"
-        ) from None
+    except OSError:
+        return [UNREADABLE]
 
 
 def content_digest(path: Path) -> str:

@@ -28,6 +28,7 @@ __all__ = ["answer", "main"]
 ENCODINGS = ("cp1252", "iso8859_15", "utf_16", "utf_16_le", "utf_16_be", "utf_8_sig")
 OUT_OF_MEMORY = "memory"
 THREADS = 2
+UNREADABLE = {errno.EACCES, errno.EPERM, errno.EIO, errno.ENOENT, errno.ESTALE}
 NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -69,11 +70,22 @@ def answer(request: Mapping[str, Any]) -> dict[str, Any]:
     except OSError as error:
         if error.errno == errno.ENOMEM or "Out of Memory" in str(error):  # DuckDB's, by Arrow
             return {"lost": OUT_OF_MEMORY}
-        return {"full": True} if error.errno in NO_SPACE else {"lost": _place(error)}
+        return _of_system(error, Path(request["inbox"]))
     except duckdb.IOException as error:
         return {"full": True} if _is_full(str(error)) else {"lost": _place(error)}
     except Exception as error:
         return {"lost": _place(error)}
+
+
+def _of_system(error: OSError, inbox: Path) -> dict[str, Any]:
+    """Tell of a full disk, of a file of the inbox that cannot be opened, or of anything else."""
+    if error.errno in NO_SPACE:
+        return {"full": True}
+    path = Path(str(error.filename or ""))
+    if error.errno in UNREADABLE and path.is_relative_to(inbox):
+        name, reason = path.relative_to(inbox).as_posix(), error.strerror or "unreadable"
+        return {"refused": f"{name}: cannot be read ({reason}); check its permissions"}
+    return {"lost": _place(error)}
 
 
 def _read(request: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import csv
 import io
 import re
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,13 +78,25 @@ def read(source: SourceLike, inbox: Path, connection: duckdb.DuckDBPyConnection)
 
 
 def stream(source: SourceLike, path: Path, name: str, notes: list[str]) -> Stream:
-    """Return the rows of one file, to be read once; what is detected is added to `notes`."""
+    """Return the rows of one file, to be read once; what is detected is added to `notes`.
+
+    The file is not kept open until then: a source may have thousands.
+    """
     _there(path, name)
     encoding, found = encoding_of(path, source.encoding, name)
-    pieces = utf8_pieces(path, encoding, name)
-    layout, first, detected = _begin(source, _first(pieces), name)
+    with closing(utf8_pieces(path, encoding, name)) as pieces:
+        layout, _, detected = _begin(source, _first(pieces), name)
     notes += [*found, *detected]
-    return Stream(name, layout.header, _blocks(source, layout, first, pieces, notes))
+    return Stream(name, layout.header, _opened_again(source, path, encoding, layout, notes))
+
+
+def _opened_again(
+    source: SourceLike, path: Path, encoding: str, layout: _Layout, notes: list[str]
+) -> Iterator[pa.Table]:
+    """Yield the rows of a file whose layout is known."""
+    pieces = utf8_pieces(path, encoding, layout.name)
+    _, first, _ = _begin(source, _first(pieces), layout.name)
+    yield from _blocks(source, layout, first, pieces, notes)
 
 
 def read_part(source: SourceLike, path: Path, name: str) -> tuple[Part, tuple[str, ...]]:

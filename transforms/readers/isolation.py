@@ -17,6 +17,7 @@ import duckdb
 
 from transforms.errors import SourceError, raise_all
 from transforms.first_look import hopeless
+from transforms.inbox import inbox_files
 from transforms.mapping import Source
 from transforms.readers.keeper import (
     ENVIRONMENT,
@@ -227,7 +228,7 @@ def _told(source: Source, message: str, names: Sequence[str], inbox: Path) -> Re
     Raises SourceError when that is no file of the inbox: then the source itself is wrong.
     """
     start = message.splitlines()[0]
-    there = (path.relative_to(inbox).as_posix() for path in inbox.rglob("*") if path.is_file())
+    there = (path.relative_to(inbox).as_posix() for path in inbox_files(inbox))
     about = [name for name in {*names, *there} if start.startswith((f"{name}:", f"{name},"))]
     if not about:
         raise SourceError(message)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from functools import reduce
 from pathlib import Path, PurePosixPath
 from typing import Protocol
@@ -18,6 +19,7 @@ import pyarrow.compute as pc
 
 from transforms.errors import SourceError
 from transforms.first_look import AT_ONCE, is_inflated
+from transforms.inbox import closed_folders, entries
 from transforms.sql import identifier, qualified
 
 
@@ -49,6 +51,13 @@ __all__ = [
 SCHEMA = "source"
 PROVENANCE = ("source_file", "source_sheet", "source_row")
 ODD_NAME = "called by a name with signs that cannot be shown"
+CLOSED = "a folder that cannot be looked into"
+REMEDY = "put the file itself into the inbox"
+REMEDIES = {
+    ODD_NAME: "rename it",
+    CLOSED: "check its permissions, and move what lies deep in it into the inbox itself",
+}
+LONGEST_NAME = 200
 ODD_SIGNS = {"Cc", "Cs", "Zl", "Zp"}
 BLANKS = " \t\r\n\u00a0\u2007\u202f\ufeff"
 MAX_COLUMNS = 20_000
@@ -206,7 +215,7 @@ def matching_files(source: SourceLike, inbox: Path) -> tuple[Path, ...]:
             f"source {source.source}: the file pattern '{pattern}' must name files inside the "
             "inbox; write it relative to the inbox, for example 'labs_*.csv'"
         )
-    found = [path for path in sorted(inbox.glob(pattern)) if _is_visible(path)]
+    found = [path for path in entries(inbox) if _fits(path.relative_to(inbox).parts, steps)]
     files = [path for path in found if path.is_file() and not _kind(path, inbox)]
     if files:
         left_out = _left_out.get()
@@ -220,6 +229,15 @@ def matching_files(source: SourceLike, inbox: Path) -> tuple[Path, ...]:
     )
 
 
+def _fits(parts: Sequence[str], steps: Sequence[str]) -> bool:
+    """Tell whether a path's parts fit the steps of a pattern; `**` is any number of folders."""
+    if not steps:
+        return not parts
+    if steps[0] == "**":
+        return any(_fits(parts[skipped:], steps[1:]) for skipped in range(len(parts) + 1))
+    return bool(parts) and fnmatchcase(parts[0], steps[0]) and _fits(parts[1:], steps[1:])
+
+
 def irregular_files(inbox: Path) -> tuple[tuple[str, str], ...]:
     """Return name and refusal of all in `inbox` that is not read for what it is, such as a link.
 
@@ -231,17 +249,15 @@ def irregular_files(inbox: Path) -> tuple[tuple[str, str], ...]:
 
 def _irregular(inbox: Path) -> Iterator[tuple[Path, str, str]]:
     """Yield path, name and refusal of all that is neither a file nor a folder as it should be."""
-    for path in sorted(inbox.rglob("*")):
-        kind = _kind(path, inbox) if _is_visible(path) else ""
+    closed = closed_folders(inbox)
+    for path in entries(inbox):
+        kind = CLOSED if path in closed else _kind(path, inbox)
         if kind and not (kind == ODD_NAME and path.is_dir()):
             name = path.relative_to(inbox).as_posix()
             shown = ascii(name)[1:-1] if _is_odd(name) else name
-            remedy = "rename it" if kind == ODD_NAME else "put the file itself into the inbox"
-            yield path, shown, f"{shown}: is {kind}; {remedy}"
-
-
-def _is_visible(path: Path) -> bool:
-    return not path.name.startswith((".", "~$"))
+            if len(shown) > LONGEST_NAME:
+                shown = f"{shown[:LONGEST_NAME]}…"
+            yield path, shown, f"{shown}: is {kind}; {REMEDIES.get(kind, REMEDY)}"
 
 
 def _kind(path: Path, inbox: Path) -> str:

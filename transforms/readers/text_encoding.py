@@ -6,7 +6,7 @@ be garbled without a word. Large files are looked at and decoded piece by piece.
 
 import codecs
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,7 +77,7 @@ def encoding_of(path: Path, declared: str, name: str) -> tuple[str, tuple[str, .
     return _settle(_look(_pieces(path)), declared, name)
 
 
-def utf8_pieces(path: Path, encoding: str, name: str) -> Iterator[bytes]:
+def utf8_pieces(path: Path, encoding: str, name: str) -> Generator[bytes]:
     """Yield the text of a file as UTF-8 with `\\n` line ends, in pieces of about `PIECE` bytes.
 
     Raises SourceError when the file turns out not to be text of that encoding.

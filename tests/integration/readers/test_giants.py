@@ -3,7 +3,9 @@
 Which check refuses them is tested, not the seconds; `measure_giants.py` tells these.
 """
 
+import errno
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,8 +15,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.integration.readers.bad_files import sheet_xml, workbook
+from transforms.fingerprints import fingerprints
 from transforms.mapping import Source
 from transforms.readers import keeper
+from transforms.readers.child import answer
 from transforms.readers.isolation import Inbox, read_inbox
 
 
@@ -166,3 +170,61 @@ def test_twenty_thousand_columns_of_one_name_are_told_apart() -> None:
     names = column_names(["a", "A (2)", "a", "a"])
     assert names == ("a", "A (2)", "a (3)", "a (4)")
     assert len(set(column_names(["a"] * 20_000))) == 20_000
+
+
+def test_a_source_of_more_files_than_may_be_open(inbox, taken) -> None:
+    for number in range(300):
+        (inbox / f"patient_{number}.csv").write_text(f"id;x\n{number};1\n")
+    read = taken(source("all", "patient_*.csv"))
+    assert [table.rows for table in read.tables if table.source == "all"] == [300]
+    assert read.refused == ()
+
+
+def test_folders_too_deep_to_be_named_are_told_and_the_rest_is_read(inbox, taken) -> None:
+    before = os.getcwd()
+    os.chdir(inbox)
+    try:
+        for _ in range(1200):
+            os.mkdir("deep")
+            os.chdir("deep")
+        Path("lost.csv").write_text("id;x\n1;2\n")
+    finally:
+        os.chdir(before)
+    try:
+        read = taken(source("all", "**/*.csv"))
+        (refused,) = read.refused
+        assert "a folder that cannot be looked into; check its permissions" in refused.message
+        assert len(refused.message) < 400
+        fingerprint = fingerprints(inbox, inbox.parent / "work")
+        assert len(fingerprint) == 2  # the good file, and the folder by its name
+    finally:
+        _remove_deep(inbox / "deep")
+
+
+def _remove_deep(folder: Path) -> None:
+    """Take away folders that the system cannot name any more, from the outside in."""
+    while (folder / "deep").is_dir():
+        (folder / "deep").rename(folder.with_name("next"))
+        folder.rmdir()
+        folder.with_name("next").rename(folder)
+    shutil.rmtree(folder)
+
+
+def test_a_file_that_may_not_be_opened_costs_itself_alone(inbox, monkeypatch) -> None:
+    """Its fingerprint is that of its name; the child tells of what the system refuses."""
+    (inbox / "closed.csv").write_text("id;x\n1;2\n")
+    opened = Path.open
+
+    def refusing(self: Path, *arguments: object, **named: object) -> object:
+        if self.name == "closed.csv":
+            raise PermissionError(errno.EACCES, "Permission denied", str(self))
+        return opened(self, *arguments, **named)
+
+    monkeypatch.setattr(Path, "open", refusing)
+    assert len(fingerprints(inbox, inbox.parent / "work")) == 2
+    request = {"source": vars(source("a", "closed.csv", "peek")) | {"sheet": ""}, "left_out": [],
+               "inbox": str(inbox), "folder": str(inbox.parent)}  # fmt: skip
+    told = answer(request)
+    assert told == {
+        "refused": "closed.csv: cannot be read (Permission denied); check its permissions"
+    }

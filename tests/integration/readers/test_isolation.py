@@ -188,7 +188,6 @@ def test_a_reader_that_dies_costs_its_file(inbox, taken, monkeypatch) -> None:
 def test_a_reader_that_takes_too_long_is_stopped(inbox, taken, monkeypatch) -> None:
     (inbox / "slow.xlsx").write_bytes(workbook(30_000))
     monkeypatch.setattr(keeper, "SECONDS", 1)
-    monkeypatch.setattr(keeper, "PATIENCE", 1)
     start = keeper.Child._start
 
     def stopped(self: keeper.Child):
