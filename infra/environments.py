@@ -24,7 +24,10 @@ def python(name: Environment) -> Path:
     declared = os.environ.get(f"MARMOR_{name.upper()}_PYTHON")
     path = Path(declared) if declared else ROOT / ".venv" / name / "bin" / "python"
     if not path.exists():
-        raise SetupError(f"environment {name}: no interpreter at {path}; run `make install`")
+        raise SetupError(
+            f"environment {name}: no interpreter at {path}; run `make install`, or say where it is "
+            f"in MARMOR_{name.upper()}_PYTHON"
+        )
     return path
 
 
