@@ -1,11 +1,14 @@
 """The gate's rules, one small visible table each."""
 
+import ast
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from federated import disclosure
 from federated.analyses.crosstab import chi_squared
 from federated.analyses.kaplan_meier import estimate
 from federated.analysis import Curves, Table, Variable
@@ -214,6 +217,17 @@ def test_a_curve_of_few_events_is_withheld_whole() -> None:
     shown = release(curves, CONSORTIUM).data["curves"][0]  # type: ignore[index]
     assert (shown["steps"], shown["rest"]) == ([], {"withheld": "few_events"})
     assert shown["events"] == {"withheld": "few_events"}
+
+
+def test_nothing_is_published_but_by_the_gate() -> None:
+    package = Path(disclosure.__file__).parent
+    makers = {
+        path.name
+        for path in package.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and "Published" in ast.unparse(node.func)
+    }
+    assert makers == {"disclosure.py"}
 
 
 def test_an_unknown_kind_of_outcome_is_an_error() -> None:

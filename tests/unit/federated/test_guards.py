@@ -16,6 +16,18 @@ from federated.guards import (
     quantile_passes,
 )
 from federated.policy import CONSORTIUM, EXACT, PUBLIC
+from federated.views import DICTIONARY_VIEWS
+
+
+def test_every_number_of_the_dictionary_has_public_bounds() -> None:
+    # Means are made of values within them, and quantiles are told in steps of their width.
+    numbers = [v for view in DICTIONARY_VIEWS.values() for v in view.variables.values()]
+    assert [v.name for v in numbers if not v.coded and v.bounds is None] == []
+
+
+def test_no_view_can_be_grouped_by_site_or_country() -> None:
+    names = {name for view in DICTIONARY_VIEWS.values() for name in view.variables}
+    assert names & {"site", "site_id", "centre", "center", "country", "hospital"} == set()
 
 
 def ints(*numbers: int) -> NDArray[np.int64]:
