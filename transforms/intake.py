@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from transforms.collect import inbox_files
+from transforms.dictionary.export.form_layout import ABOUT, CODES, LISTS, START
 from transforms.errors import MappingError, raise_all
 from transforms.mapping import Mapping
 from transforms.mapping_check import check_columns, fitting
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["Intake", "scratch", "take_in"]
 
 SCRATCH = ".scratch-"
+FORM_SHEETS = {START, CODES, LISTS, ABOUT}
 
 
 @dataclass(frozen=True)
@@ -119,9 +121,9 @@ def _counts(site: Site, mapping: Mapping, inbox: "Inbox") -> dict[str, Any]:
     files = {name for table in inbox.tables for name in table.files}
     files |= {refusal.file for refusal in inbox.refused}
     there = {path.relative_to(site.inbox).as_posix() for path in inbox_files(site.inbox)}
-    unread = _unread(inbox.tables)
+    unread = _unread(mapping, inbox.tables)
     excel = {source.source for source in mapping.sources if source.format == "excel"}
-    books = {table.files for table in inbox.tables if table.source in excel}
+    books = {name for table in inbox.tables if table.source in excel for name in table.files}
     not_held["files that no source reads"] = len(there - files)
     not_held["sheets, instruments or tables that no source reads"] = sum(map(len, unread.values()))
     notes = sorted({note for table in inbox.tables for note in table.notes})
@@ -137,23 +139,30 @@ def _counts(site: Site, mapping: Mapping, inbox: "Inbox") -> dict[str, Any]:
     }
 
 
-def _unread(tables: "Sequence[SourceTable]") -> dict[tuple[str, ...], set[str]]:
-    """Return files → those of their parts that every source of these files leaves to others."""
-    left: dict[tuple[str, ...], set[str]] = {}
-    for table in tables:
-        others = set(table.other_parts)
-        left[table.files] = left.get(table.files, others) & others
-    return left
+def _unread(mapping: Mapping, tables: "Sequence[SourceTable]") -> dict[tuple[str, ...], set[str]]:
+    """Return files → those of their parts that every source of these files leaves to others.
+
+    Sources of the same files have the same pattern: each of an OMOP folder's reads one file of it.
+    The sheets around the tables of our own form are nobody's data.
+    """
+    sources = {source.source: source for source in mapping.sources}
+    left: dict[tuple[str, str], set[str]] = {}
+    files: dict[tuple[str, str], set[str]] = {}
+    for table in (one for one in tables if one.rows or one.other_parts):  # absent ones have none
+        source = sources[table.source]
+        key = (source.format, source.file)
+        others = set(table.other_parts) - (FORM_SHEETS if source.system == "form" else set())
+        left[key] = left.get(key, others) & others
+        files.setdefault(key, set()).update(table.files)
+    return {tuple(sorted(files[key])): parts for key, parts in left.items()}
 
 
-def _listed(
-    unread: MappingType[tuple[str, ...], Set[str]], books: Set[tuple[str, ...]]
-) -> Iterator[str]:
+def _listed(unread: MappingType[tuple[str, ...], Set[str]], books: Set[str]) -> Iterator[str]:
     """Yield each part's name, but of workbooks how many: a sheet's name may be a patient's."""
     from transforms.readers.relation import some  # its libraries are there at a site only
 
     for files, parts in unread.items():
-        if files not in books:
+        if not books & set(files):
             yield from parts
         elif parts:
             yield f"{some(files)}: {len(parts)} sheets"

@@ -204,7 +204,9 @@ def _check_text(site: Site, found: "DryRun") -> Group:
     """Return the report of a dry run, what blocks at its end, where it is read."""
     parts: list[Any] = [*_come_out(found), *_texts(found)]
     parts += [Text(f"• {line}", style="red") for line in found.blocks]
-    if not found.blocks:
+    if not found.blocks and not found.rows.get("person"):
+        parts.append(Text("Nothing blocks, but nobody is left: see above.", style="yellow"))
+    elif not found.blocks:
         parts.append(Text("Nothing blocks.", style="green"))
         parts.append(Text(f"Next: `marmor site run {site.folder}`."))
     parts.append(Text(f"This took {found.seconds:.1f} s.", style="dim"))
@@ -240,13 +242,19 @@ def _not_taken(found: "DryRun") -> Iterator[Any]:
     yield from (Text(f"! {note}", style="yellow") for note in found.counts.get("notes", []))
 
 
+NOBODY = (
+    "a release of these files would be empty. Nobody is in without a yes in consent_reuse: check "
+    "the column or list that says it, and the codes of its words"
+)
+
+
 def _left_out(found: "DryRun") -> Iterator[Text]:
     """Yield who is left out for want of consent, and that nobody is left."""
     if excluded := found.counts.get("excluded_for_consent"):
         persons = "person" if excluded == 1 else "persons"
         yield Text(f"Left out: {excluded} {persons} without consent to reuse.")
     if found.counts and not found.rows.get("person"):
-        yield Text("Nobody is left: a release of these files would be empty.", style="red")
+        yield Text(f"Nobody is left: {NOBODY}", style="red")
 
 
 def _tables(found: "DryRun") -> list[Any]:

@@ -1,6 +1,7 @@
 """What a run says of the parts of files that no source reads."""
 
 from transforms.intake import _listed, _unread
+from transforms.mapping import Mapping, Source
 from transforms.readers import SourceTable
 
 
@@ -14,6 +15,11 @@ def test_sheets_that_no_source_reads_are_counted_not_named():
         table("b", "a.xlsx", "Visits", "Erika Muster"),
         table("c", "c.csv", "lab"),
     ]
-    unread = _unread(tables)
+    sources = (
+        Source("a", "excel", "a.xlsx", "excel", "id"),
+        Source("b", "excel", "a.xlsx", "excel", "id"),
+        Source("c", "redcap", "c.csv", "redcap", "id"),
+    )
+    unread = _unread(Mapping(sources, (), (), ()), tables)
     assert sum(map(len, unread.values())) == 2
-    assert sorted(_listed(unread, {("a.xlsx",)})) == ["a.xlsx: 1 sheets", "lab"]
+    assert sorted(_listed(unread, {"a.xlsx"})) == ["a.xlsx: 1 sheets", "lab"]
