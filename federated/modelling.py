@@ -37,6 +37,7 @@ __all__ = [
     "present",
     "term_names",
     "terms",
+    "three_digits",
     "unpacked",
 ]
 
@@ -252,3 +253,11 @@ def issues_of(names: Sequence[str], fit: Fit) -> tuple[Issue, ...]:
         for kind, mask in masks.items()
         if mask.any()
     )
+
+
+def three_digits(values: Vector) -> Vector:
+    """Round to about three significant digits, in binary so that all machines do it alike."""
+    with np.errstate(divide="ignore"):
+        size = np.where(values == 0, 0.0, np.floor(np.log2(np.abs(values))))
+    unit = np.exp2(size - 9)
+    return np.asarray(np.rint(values / unit) * unit, dtype=np.float64)

@@ -38,6 +38,12 @@ STYLE = {
 LONGEST_FOREST = 20
 RATE_COLUMN, COUNT_COLUMN = 1.1, 1.72  # where a forest's figures stand, in largest upper limits
 SUFFIXES = (".png", ".svg")
+MODELS = {
+    "cox": "Cox model",
+    "glm": "Regression",
+    "t_test": "Difference of means",
+    "correlation": "Correlation",
+}
 
 Json = Mapping[str, Any]
 
@@ -459,7 +465,10 @@ def _title(result: Drawable) -> str:
         group = f", by {_inside(data['group']['label'])}" if data["group"] else ""
         return f"{data['time']['label']}{group}"
     if data["shape"] == "model":
-        return f"{data['model'].capitalize()} model: {result.request['parameters'].get('event')}"
+        asked = result.request["parameters"]
+        named = (asked.get(name) for name in ("event", "outcome", "variable"))
+        what = next((name for name in named if name), "")
+        return f"{MODELS[data['model']]}{f': {what}' if what else ''}"
     if data["shape"] == "summaries":
         by = " and ".join(_inside(variable["label"]) for variable in data["by"])
         return f"Summary{f' by {by}' if by else ''}"

@@ -52,7 +52,7 @@ from federated.statistics import (
 )
 
 
-__all__ = ["ANALYSIS", "Describe", "combine", "design", "shapes", "site"]
+__all__ = ["ANALYSIS", "Describe", "choose_numbers", "combine", "design", "shapes", "site"]
 
 MOST_VARIABLES, MOST_PROBABILITIES, MOST_BY = 10, 9, 2
 DEFAULT_PROBABILITIES = (0.25, 0.5, 0.75)
@@ -108,7 +108,7 @@ class _Known:
 
 def design(parameters: Mapping[str, object], view: AnalysisView) -> Describe:
     """Parse variables, by and quantiles; ParameterError lists every problem."""
-    variables, problems = _numbers(parameters.get("variables"), view.variables)
+    variables, problems = choose_numbers(parameters.get("variables"), view.variables)
     by: tuple[Variable, ...] = ()
     named = parameters.get("by")
     if named:
@@ -395,12 +395,12 @@ def _sorted(
     return [values[order[a:b]] for a, b in pairwise(ends)]
 
 
-def _numbers(
-    names: object, variables: Mapping[str, Variable]
+def choose_numbers(
+    names: object, variables: Mapping[str, Variable], *, least: int = 1
 ) -> tuple[tuple[Variable, ...], list[str]]:
     """Return the numbers called `names`, and what is wrong with the list."""
-    if not isinstance(names, list | tuple) or not 1 <= len(names) <= MOST_VARIABLES:
-        return (), [f"variables must be a list of 1 to {MOST_VARIABLES} numbers"]
+    if not isinstance(names, list | tuple) or not least <= len(names) <= MOST_VARIABLES:
+        return (), [f"variables must be a list of {least} to {MOST_VARIABLES} numbers"]
     if len(set(map(str, names))) != len(names):
         return (), ["variables names a variable twice"]
     known = [name for name in names if isinstance(name, str) and name in variables]

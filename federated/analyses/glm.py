@@ -49,6 +49,7 @@ from federated.modelling import (
     present,
     term_names,
     terms,
+    three_digits,
     unpacked,
 )
 from federated.newton import MOST_STEPS, Fit, advance
@@ -407,18 +408,10 @@ def _begun(sums: Mapping[str, Vector], plan: Glm, state: _State) -> Ask:
         odds = np.log(mean) - np.log1p(-mean)
         start[0] = odds if plan.link == "logit" else np.log(-np.log1p(-mean))
     number = np.repeat([v.reference is None for v in plan.every], [v.width for v in plan.every])
-    centre = np.where(number, _three_digits(sums["columns"] / state.rows), 0.0)
+    centre = np.where(number, three_digits(sums["columns"] / state.rows), 0.0)
     centre[0] = 0.0
     fit = Fit.begin(start, state.fit.somebody)
     return Ask({"beta": start, "centre": centre}, carry=replace(state, fit=fit, centre=centre))
-
-
-def _three_digits(values: Vector) -> Vector:
-    """Round to about three significant digits, in binary so that all machines do it alike."""
-    with np.errstate(divide="ignore"):
-        size = np.where(values == 0, 0.0, np.floor(np.log2(np.abs(values))))
-    unit = np.exp2(size - 9)
-    return np.asarray(np.rint(values / unit) * unit, dtype=np.float64)
 
 
 def _scale(plan: Glm, state: _State, sums: Mapping[str, Vector]) -> float:

@@ -9,6 +9,8 @@ from federated.policy import Policy
 
 __all__ = ["model_data"]
 
+FREEDOM = ("df", "df_residual")  # patients less parameters would tell the patients
+
 
 def model_data(model: Model, policy: Policy) -> Json:
     """Return the JSON values of a model that was fitted; what cannot be estimated is None."""
@@ -22,7 +24,7 @@ def model_data(model: Model, policy: Policy) -> Json:
         "events": None if events is None else write(count(events, among, policy)),
         **{
             name: write(count(int(number), among, policy))
-            if name == "df_residual"  # patients less parameters would tell the patients
+            if name in FREEDOM and not policy.exact and np.isfinite(number)
             else _figure(number, policy.digits)
             for name, number in model.figures.items()
         },

@@ -87,7 +87,7 @@ def anchors(page: Path) -> set[str]:
 
 def test_every_request_can_be_parsed() -> None:
     requests = marked("request")
-    assert len(requests) == 7
+    assert len(requests) == 8
     for _, _, text in requests:
         parse_request(tomllib.loads(text))
 

@@ -206,5 +206,5 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 
 def test_what_is_missing_is_called_missing() -> None:
-    with pytest.raises(RequestError, match="analysis is missing; there are cox, crosstab"):
+    with pytest.raises(RequestError, match="analysis is missing; there are correlation, cox"):
         parse_request({"version": 1, "view": "person", "parameters": {}})
