@@ -17,9 +17,10 @@ from .test_failures import await_none, new_question
 NAMES = ("leiden", "lyon", "ulm")
 
 
-@pytest.fixture
-def kept(tmp_path: Path) -> Iterator[Running]:
-    """A gateway and three nodes, each with its keeper."""
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A gateway and three nodes, each with its keeper; the tests end one after the other."""
+    tmp_path = tmp_path_factory.mktemp("kept")
     sites = {name: make_site(tmp_path / name, name) for name in NAMES}
     consortium.init(tmp_path / "gateway", port=free_port())
     consortium.enroll(tmp_path / "gateway", list(sites.values()))
