@@ -47,8 +47,10 @@ def typed(page: Path) -> Iterator[str]:
 def resolve(words: list[str]) -> Any:
     """Return the command that `words` begin with; None when there is none."""
     group: Any = typer.main.get_command(app)
-    for word in words[:2]:
-        commands = getattr(group, "commands", {})
+    for word in words:
+        commands = getattr(group, "commands", None)
+        if commands is None:
+            break
         if word not in commands:
             return None
         group = commands[word]
