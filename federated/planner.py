@@ -137,7 +137,7 @@ def _candidates(outcome: object, request: Request, policy: Policy) -> Iterator[_
 @_candidates.register
 def _of_table(table: Table, request: Request, policy: Policy) -> Iterator[_Candidate]:
     """Two levels of one variable: the others are counted in a cohort of both."""
-    if table.counts.ndim < 2:
+    if table.counts.ndim < 2 or "variables" not in request.parameters:
         return
     used = np.zeros(table.counts.shape, dtype=bool)
     order = sorted(range(table.counts.ndim), key=lambda axis: -table.counts.shape[axis])

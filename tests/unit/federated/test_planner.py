@@ -94,6 +94,11 @@ def test_a_no_that_would_tell_is_not_risked() -> None:
         assert (remedy.words, remedy.certain) == ("merge 0-1 and 2-9 of Age band", False)
 
 
+def test_a_histogram_has_no_levels_to_merge() -> None:
+    request = asking("histogram", variable="time", edges=[0, 5, 10], by="died")
+    assert remedies(request, table(np.array([[9, 4], [8, 5]])), CONSORTIUM) == Plan()
+
+
 def curve(events: int, patients: int, level: str) -> Any:
     entered, happened = np.array([patients, 0]), np.array([events, 0])
     none = np.zeros(2, int)
