@@ -14,11 +14,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from federated.analysis import Ask, Done
-from federated.disclosure import passing, release
+from federated.disclosure import model_problems, passing, release
 from federated.policy import CONSORTIUM, EXACT, Policy
 from federated.rehearsal import rehearsing
 from federated.request import parse_request
-from federated.statistics import Blocks
+from federated.statistics import Counts, Sums
 from federated.tally import tally_tables
 from infra.attacks.world import VIEW, VIEWS, World
 from transforms.errors import RefusedError, RequestError, SiteDownError
@@ -34,6 +34,7 @@ __all__ = [
     "consortium",
     "crosstab",
     "equals",
+    "naive",
     "transcript",
 ]
 
@@ -41,6 +42,7 @@ Answer: TypeAlias = Mapping[str, Any]
 # A question in, what was published out; None when it was refused.
 Asker: TypeAlias = Callable[[Mapping[str, object]], Answer | None]
 
+MODELS = frozenset({"cox", "regression"})
 MANY = 1_000_000  # more than anybody counts: what a cell withheld for its neighbours may hold
 
 
@@ -95,19 +97,69 @@ def bare(world: World, policy: Policy = EXACT) -> Asker:
     return asker
 
 
+def naive(world: World, *, sites: int = 1, apart: int = 0, policy: Policy = CONSORTIUM) -> Asker:
+    """The gate with rules on who is counted judged on the rows, secrets included.
+
+    At least `sites` must hold somebody, and a cohort differs from each earlier one by none or by
+    `apart` patients: as anybody would write these rules first.
+    """
+    answer = bare(world, policy)
+    earlier: list[NDArray[np.bool_]] = []
+
+    def asker(question: Mapping[str, object]) -> Answer | None:
+        rows = _rows_of(world, question.get("cohort"))
+        if np.unique(world.site[rows]).size < sites:
+            return None
+        if any(0 < (rows != one).sum() < apart for one in earlier):
+            return None
+        earlier.append(rows)
+        return answer(question)
+
+    return asker
+
+
+def _rows_of(world: World, cohort: Any) -> NDArray[np.bool_]:
+    """Which patients are in a cohort."""
+    if not cohort:
+        return np.ones(world.patients, dtype=np.bool_)
+    if "not" in cohort:
+        return ~_rows_of(world, cohort["not"])
+    for word, combine in (("and", np.logical_and), ("or", np.logical_or)):
+        if word in cohort:
+            parts = [_rows_of(world, part) for part in cohort[word]]
+            return np.asarray(combine.reduce(parts), dtype=np.bool_)
+    levels = VIEWS[VIEW].variables[cohort["field"]].levels
+    return np.asarray(world.columns[cohort["field"]] == levels.index(cohort["value"]), np.bool_)
+
+
 def transcript(world: World, question: Mapping[str, object], policy: Policy) -> Iterator[Any]:
-    """Yield the pooled blocks of each round as the coordinator sees them, then the outcome."""
+    """Yield the pooled blocks of each round as the coordinator sees them, then the outcome.
+
+    A model has a baseline of its own at each site; all else is the same on pooled rows.
+    """
     request = parse_request(question, VIEWS)
-    tables: Mapping[str, pa.Table] = {VIEW: world.table()}
+    whole: Mapping[str, pa.Table] = {VIEW: world.table()}
+    tables = list(world.sites.values()) if request.analysis in MODELS else [whole]
     step: Ask | Done = Ask()
     while isinstance(step, Ask):
-        total: Blocks = tally_tables(tables, request.to_mapping(), step.broadcast, VIEWS)
+        asked, broadcast = request.to_mapping(), step.broadcast
+        parts = [tally_tables(table, asked, broadcast, VIEWS) for table in tables]
+        total = {name: _sum([part[name] for part in parts]) for name in parts[0]}
         yield {name: block.values for name, block in total.items()}
         step = request.definition.combine(total, request.design, step)
         if isinstance(step, Ask):
+            if step.model is not None and model_problems(step.model, policy):
+                yield step.model
+                return
             passed = {name: passing(screen, policy) for name, screen in step.screen.items()}
             step = Ask({**step.broadcast, **passed}, carry=step.carry)
     yield step.outcome
+
+
+def _sum(parts: Sequence[Counts | Sums]) -> Counts | Sums:
+    """Add one block over sites."""
+    values = np.sum([part.values for part in parts], axis=0)
+    return Counts(values) if isinstance(parts[0], Counts) else Sums(values)
 
 
 def bounds(counts: object, policy: Policy, zero_shown: bool) -> Bounds:

@@ -2,7 +2,8 @@
 
 Known to the attacker: everybody's quasi-identifiers, so whom a cohort holds and how many. Asked:
 how often the secret is true in a cohort with the target, and in the same cohort without. The secret
-is disclosed when only one of its values fits both answers.
+is disclosed when only one of its values fits both answers; also when only one cell of the second
+answer is withheld, though the first was shown: the cell that was equal needed no withholding.
 """
 
 from collections.abc import Iterator, Mapping
@@ -24,7 +25,7 @@ SMALLEST_COHORT = 20
 
 @dataclass(frozen=True)
 class Differencing:
-    """How many `targets` were tried, how many pairs were answered, whose secret was proved."""
+    """How many `targets` were tried, pairs answered, and secrets read rightly or wrongly."""
 
     targets: int
     answered: int
@@ -52,9 +53,21 @@ def attack(world: World, ask: Asker, policy: Policy, targets: int, seed: int = 0
             continue
         answered += 1
         found = possible_secrets(_read(first, policy), _read(second, policy), pair.size)
-        exact += len(found) == 1
-        wrong += len(found) == 1 and found != {bool(world.secret[pair.target])}
+        found = found or _changed(first, second)
+        exact += found == {bool(world.secret[pair.target])}
+        wrong += found == {not world.secret[pair.target]}
     return Differencing(len(pairs), answered, exact, wrong)
+
+
+def _changed(whole: Answer, without: Answer) -> set[bool]:
+    """The secret whose cell alone is withheld in the second answer."""
+    gone = {
+        secret
+        for secret in (False, True)
+        if isinstance(whole["counts"][secret], int)
+        and not isinstance(without["counts"][secret], int)
+    }
+    return gone if len(gone) == 1 else set()
 
 
 def possible_secrets(whole: Bounds, without: Bounds, size: int) -> set[bool]:

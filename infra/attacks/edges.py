@@ -13,9 +13,11 @@ Rounding and thresholds do not help against whoever knows what they would do. Wh
 answer a question in which a single patient's secret decides who is counted.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import combinations, islice, product
+from typing import TypeAlias
 
 import numpy as np
 
@@ -25,7 +27,10 @@ from infra.attacks.differencing import Pair, target_pairs
 from infra.attacks.world import HIDDEN, QUASI, World
 
 
-__all__ = ["Edges", "at_bins", "at_refusals", "at_sites"]
+__all__ = ["Edges", "Fresh", "at_bins", "at_refusals", "at_sites"]
+
+# Gives a consortium that has answered nothing yet.
+Fresh: TypeAlias = Callable[[], AbstractContextManager[Asker]]
 
 
 @dataclass(frozen=True)
@@ -88,29 +93,35 @@ def at_sites(world: World, ask: Asker, min_sites: int, targets: int, seed: int =
     return Edges(len(chosen), answered, exact)
 
 
-def at_refusals(world: World, ask: Asker, targets: int, seed: int = 0) -> Edges:
+def at_refusals(world: World, fresh: Fresh, targets: int, seed: int = 0) -> Edges:
     """Ask of those with the secret, with the target and without; then of those without it.
 
-    If only one of the two pairs is refused, the refusal tells the secret.
+    If only one of the two pairs is found too much alike, that tells the secret: the question is
+    refused, or a cell withheld that was shown before. `fresh` gives a consortium that has answered
+    nothing yet, which is the best that an attacker can meet.
     """
     chosen = list(islice(target_pairs(world, np.random.default_rng(seed)), targets))
     answered = exact = 0
     for pair in chosen:
-        seen = {value: _pair_answered(ask, pair, value) for value in ("true", "false")}
-        answered += any(seen.values())
+        seen = {value: _too_alike(fresh, pair, value) for value in ("true", "false")}
+        answered += any(found is not None for found in seen.values())
         if seen["true"] is not None and seen["false"] is not None and seen["true"] != seen["false"]:
-            exact += seen["false"] == bool(world.secret[pair.target])
+            exact += seen["true"] == bool(world.secret[pair.target])
     return Edges(len(chosen), answered, exact)
 
 
-def _pair_answered(ask: Asker, pair: Pair, value: str) -> bool | None:
-    """Whether the second of two questions is answered; None when not even the first is."""
+def _too_alike(fresh: Fresh, pair: Pair, value: str) -> bool | None:
+    """Whether the second question is refused or hides more; None where the first shows nothing."""
     secret = {"field": HIDDEN, "operator": "==", "value": value}
-    parts = [pair.whole, pair.without]
-    whole, without = ({"and": [*(_flat(part)), secret]} for part in parts)
-    if ask(crosstab(["hsct"], whole)) is None:
+    whole, without = ({"and": [*_flat(part), secret]} for part in (pair.whole, pair.without))
+    with fresh() as ask:
+        first, second = ask(crosstab(["hsct"], whole)), ask(crosstab(["hsct"], without))
+    if first is None or not any(isinstance(cell, int) for cell in first["counts"]):
         return None
-    return ask(crosstab(["hsct"], without)) is not None
+    if second is None:
+        return True
+    cells = zip(first["counts"], second["counts"], strict=True)
+    return any(isinstance(a, int) and not isinstance(b, int) for a, b in cells)
 
 
 def _flat(cohort: Mapping[str, object]) -> Sequence[object]:

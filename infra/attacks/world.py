@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from federated.analysis import AnalysisView, TimeToEvent, Variable
 
 
-__all__ = ["HIDDEN", "QUASI", "SIZES", "VIEW", "VIEWS", "World", "make_world"]
+__all__ = ["HIDDEN", "LABS", "QUASI", "SIZES", "VIEW", "VIEWS", "World", "make_world"]
 
 VIEW = "patients"
 # What a colleague may know of a patient, with how common each level is.
@@ -28,6 +28,7 @@ QUASI: Mapping[str, tuple[float, ...]] = {
 }
 HIDDEN = "secret"
 HIDDEN_SHARE = 0.3
+LABS = tuple(f"lab_{number}" for number in range(8))  # standard deviations from the mean
 # Sites and patients: about what a small, a middle and a large consortium of a rare disease has.
 SIZES: Mapping[int, int] = {5: 120, 12: 600, 30: 1500}
 
@@ -39,8 +40,8 @@ def _levels(name: str, count: int) -> Variable:
 
 
 def _flag(name: str) -> Variable:
-    """One yes-or-no variable."""
-    return Variable(name, name, ("false", "true"), ("No", "Yes"))
+    """One sensitive yes-or-no variable."""
+    return Variable(name, name, ("false", "true"), ("No", "Yes"), sensitive=True)
 
 
 VIEWS: Mapping[str, AnalysisView] = {
@@ -51,8 +52,8 @@ VIEWS: Mapping[str, AnalysisView] = {
             **{name: _levels(name, len(shares)) for name, shares in QUASI.items()},
             HIDDEN: _flag(HIDDEN),
             "age_y": Variable("age_y", "age", unit="a"),
-            "hemoglobin_g_l": Variable("hemoglobin_g_l", "hemoglobin", unit="g/L"),
-            "time_y": Variable("time_y", "follow-up", unit="a"),
+            **{name: Variable(name, name, unit="1", sensitive=True) for name in LABS},
+            "time_y": Variable("time_y", "follow-up", unit="a", sensitive=True),
             "died": _flag("died"),
         },
         {"death": TimeToEvent("death", "time_y", "died")},
@@ -122,7 +123,7 @@ def make_world(sites: int, seed: int, patients: int | None = None) -> World:
     }
     columns[HIDDEN] = (source.random(count) < HIDDEN_SHARE).astype(np.int64)
     columns["age_y"] = source.gamma(2.0, 8.0, count).round(2)
-    columns["hemoglobin_g_l"] = source.normal(105.0, 18.0, count).round(0)
+    columns |= {name: source.normal(size=count).round(3) for name in LABS}
     died, censored = source.exponential(18.0, count), source.uniform(0.5, 25.0, count)
     columns["time_y"] = np.minimum(died, censored).round(3)
     columns["died"] = (died <= censored).astype(np.int64)
