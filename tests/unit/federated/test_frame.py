@@ -144,6 +144,19 @@ def test_the_locked_duckdb_reaches_nothing(tmp_path: Path, statement: str) -> No
     assert not list(tmp_path.glob("out*"))
 
 
+def test_no_row_stays_for_the_next_question_or_is_seen_by_another() -> None:
+    with (
+        locked_connection(pa.table({"age": [1.0]})) as first,
+        locked_connection(pa.table({"age": [2.0, 3.0]})) as second,
+    ):
+        assert first.execute("select age from cohort_view").fetchall() == [(1.0,)]
+        assert second.execute("select age from cohort_view").fetchall() == [(2.0,), (3.0,)]
+    with locked_connection(pa.table({"other": [4]})) as third:
+        tables = third.execute("select table_name from duckdb_tables()").fetchall()
+        assert tables == [("cohort_view",)]
+        assert third.execute("select * from cohort_view").fetchall() == [(4,)]
+
+
 def test_the_locked_duckdb_answers_about_its_own_table() -> None:
     with locked_connection(pa.table(ROWS)) as connection:
         assert connection.execute("select count(*) from cohort_view").fetchall() == [(3,)]
