@@ -55,8 +55,8 @@ docs: install  ## write docs/reference/ again
 	$(FEDERATION)/bin/python -m infra.reference docs/reference
 
 audit: install  ## long suites: many kills, many examples
-	$(SITE)/bin/python -m pytest -m audit
-	$(FEDERATION)/bin/python -m pytest -m audit
+	$(SITE)/bin/python -m pytest -rP -m audit
+	$(FEDERATION)/bin/python -m pytest -rP -m audit
 
 bench: install  ## speed and memory, as ratios measured side by side; GIGABYTES=5 adds a large file
 	$(SITE)/bin/python -m infra.bench

@@ -26,7 +26,7 @@ from transforms import sandbox
 from transforms.errors import UserError
 from transforms.mapping import Source, parse_mapping
 from transforms.readers.child import OUT_OF_MEMORY, _import_all, answer
-from transforms.readers.isolation import seconds_for
+from transforms.readers.keeper import seconds_for
 from transforms.readers.relation import PROVENANCE, parquet_name
 
 

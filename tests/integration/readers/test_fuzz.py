@@ -15,20 +15,23 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import openpyxl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.integration.readers.mutations import mutated
 from tests.spec.readers.workbooks.binary import binary_workbook
 from tests.spec.readers.workbooks.content import content
-from transforms.mapping import SHEETS
-from transforms.readers.isolation import ENVIRONMENT, MEMORY_BYTES, SECONDS
+from transforms.mapping import SHEETS, Source
+from transforms.readers.isolation import read_inbox
+from transforms.readers.keeper import ENVIRONMENT, MEMORY_BYTES
 
 
 CANARY = "Zwjkxq"  # stands in cells of samples; a message that has it has content
 CANARIES = (CANARY, "naïve ß", "Familie Muster")  # those of the shared workbooks, too
-MOST_BYTES = 1_500 * 2**20
+MOST_BYTES, MOST_SECONDS = 1_500 * 2**20, 5.0  # what a file may take
 # Rust ends a process that asks for more memory than there may be; a centre's parent outlives it.
 ABORTED = -signal.SIGABRT
 MOST_FILES = 4  # of one kind, or those of which there are many would be most of it
@@ -194,7 +197,7 @@ def fuzz(tmp_path: Path, first: int, count: int) -> None:
     assert [one for one in told if one["wrong"]] == []
     assert {code for _, code in died} <= {ABORTED}
     assert len(told) == count - len(died)
-    assert max(one["seconds"] for one in told) < SECONDS
+    assert max(one["seconds"] for one in told) < MOST_SECONDS
     assert max(one["peak"] for one in told) < MOST_BYTES
     assert sum(one["end"] == "table" for one in told) > count / 20, (
         "hardly any file survives: the mutations are too rough"
@@ -219,3 +222,52 @@ def test_two_thousand_spoiled_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize("first", range(10_000, 110_000, 10_000))
 def test_a_hundred_thousand_spoiled_files(tmp_path: Path, first: int) -> None:
     fuzz(tmp_path, first=first, count=10_000)
+
+
+def read_spoiled(folder: Path, first: int, count: int) -> Counter[str]:
+    """Read an inbox of spoiled files and a good one as a centre does; count how they end."""
+    for name in ("samples", "inbox"):
+        (folder / name).mkdir(parents=True)
+    data = ROOT.parent / "shared" / "data"
+    kinds = [
+        one
+        for one in samples(folder / "samples", data if data.is_dir() else None)
+        if one["format"] not in ("mapping", "peek")
+    ]
+    (folder / "inbox" / "good.csv").write_text("id;x\n1;2,5\n")
+    sources = [Source("good", "", "good.csv", "delimited", "id")]
+    for seed in range(first, first + count):
+        sample = kinds[seed % len(kinds)]
+        (folder / "inbox" / str(seed)).mkdir()
+        path = folder / "inbox" / str(seed) / sample["name"]
+        path.write_bytes(mutated(Path(sample["path"]).read_bytes(), seed))
+        file = f"{seed}/{sample['name']}"
+        sources.insert(0, Source(f"s{seed}", "", file, sample["format"], "id", sample["sheet"]))
+    with duckdb.connect() as connection:
+        read = read_inbox(sources, folder / "inbox", folder / "read", connection)
+        assert connection.execute("select x from source.good").fetchall() == [("2,5",)]
+        for table in read.tables:
+            connection.execute(f'select count(*) from source."{table.source}"')
+    told = {one.source: one for one in read.refused}
+    ended = {"good", *told} | {table.source for table in read.tables}
+    assert ended == {source.source for source in sources}
+    for source in sources[:-1]:
+        if refusal := told.get(source.source):
+            assert refusal.file == source.file
+            assert refusal.message.startswith(source.file)
+            assert not any(canary in refusal.message for canary in CANARIES), source
+    return Counter("refused" if source.source in told else "table" for source in sources[:-1])
+
+
+def test_an_inbox_of_spoiled_files(tmp_path: Path) -> None:
+    """Whatever the reading child dies of, the parent lives and reads the rest."""
+    assert read_spoiled(tmp_path, first=0, count=30)["refused"] > 0
+
+
+@pytest.mark.audit
+def test_fifty_inboxes_of_spoiled_files(tmp_path: Path) -> None:
+    ends = Counter[str]()
+    for number in range(50):
+        ends += read_spoiled(tmp_path / str(number), first=1_000 * number, count=40)
+    sys.stdout.write(f"{dict(ends)}\n")
+    assert ends.total() == 2_000
