@@ -1,6 +1,7 @@
 """What would pass: found on the pooled counts, so that nobody has to find it by trial and error.
 
-    table     merge two levels of a variable whose cells are withheld in the same places
+    table     merge two levels of a variable whose cells are withheld in the same places, or drop
+              a variable when all its levels are
     curves    merge two groups whose curves are withheld
     model     drop a term, or use a coarser time grid
 
@@ -55,6 +56,9 @@ from federated.request import Request
 __all__ = ["MOST_SUGGESTED", "MOST_TRIED", "Plan", "Remedy", "fitting", "remedies"]
 
 MOST_TRIED, MOST_SUGGESTED = 12, 3
+
+# So many counts that are not zero may still make a sum that is withheld, on the narrowest grid.
+MOST_IN_A_SMALL_SUM = 6
 
 Question: TypeAlias = Mapping[str, Any]
 
@@ -136,7 +140,10 @@ def _candidates(outcome: object, request: Request, policy: Policy) -> Iterator[_
 
 @_candidates.register
 def _of_table(table: Table, request: Request, policy: Policy) -> Iterator[_Candidate]:
-    """Two levels of one variable: the others are counted in a cohort of both."""
+    """Two or all levels of one variable: the others are counted in a cohort of these.
+
+    Who lacks a dropped variable only would join; the verdict is about those who are counted now.
+    """
     if table.counts.ndim < 2 or "variables" not in request.parameters:
         return
     used = np.zeros(table.counts.shape, dtype=bool)
@@ -146,25 +153,26 @@ def _of_table(table: Table, request: Request, policy: Policy) -> Iterator[_Candi
         taken = np.moveaxis(used, axis, 0)
         hidden = _withheld(table.counts, axis, policy)
         seen = np.moveaxis(_zeros_are_seen(table.counts, policy), axis, 0)
-        for one, two in _pairs(len(lines)):
-            pair = hidden[[one, two]]
-            if not pair.any() or (pair[0] != pair[1]).any() or (taken[[one, two]] & pair).any():
+        for group in (*_pairs(len(lines)), tuple(range(len(lines)))):
+            chosen = list(group)
+            small = hidden[chosen]
+            if not small.any() or (small != small[0]).any() or (taken[chosen] & small).any():
                 continue
-            taken[one] |= pair[0]
-            taken[two] |= pair[1]
-            merged = shown_counts(lines[one] + lines[two], policy)
+            taken[chosen] |= small
+            merged = shown_counts(lines[chosen].sum(axis=0), policy)
             passes = all(isinstance(cell, int) for cell in merged)
-            remedy = _merge(request, table.variables[axis], (one, two), "variables")
-            yield _Candidate(remedy, passes if _may_be_tried(pair, seen[[one, two]]) else None)
+            remedy = _merge(request, table.variables[axis], group, "variables")
+            yield _Candidate(remedy, passes if _may_be_tried(small, seen[chosen]) else None)
 
 
 def _may_be_tried(withheld: NDArray[np.bool_], zero_is_seen: NDArray[np.bool_]) -> bool:
-    """Whether a verdict on merging two lines leaves every withheld count as open as it must be.
+    """Whether a verdict on merging lines leaves every withheld count as open as it must be.
 
-    `withheld` and `zero_is_seen` have two rows, one for each line.
+    `withheld` and `zero_is_seen` have one row for each line.
     """
     known_not_zero = (zero_is_seen & withheld).sum(axis=0)[withheld[0]]
-    return bool(withheld[0].sum() > 1 or known_not_zero.sum() <= 1)
+    several = withheld[0].sum() > 1 and known_not_zero.max() <= MOST_IN_A_SMALL_SUM
+    return bool(several or known_not_zero.sum() <= 1)
 
 
 def _withheld(counts: NDArray[np.int64], axis: int, policy: Policy) -> NDArray[np.bool_]:
@@ -281,17 +289,19 @@ def _dropping(request: Request, dropped: Sequence[str]) -> Question:
     return _changed(request, {"covariates": left, **({"reference": kept} if kept else {})})
 
 
-def _merge(request: Request, variable: Variable, pair: tuple[int, int], parameter: str) -> Remedy:
-    """Ask the rest of the question of a cohort that has one of two levels."""
-    levels = [variable.levels[i] for i in pair]
-    labels = [variable.level_labels[i] for i in pair]
-    both = {"field": variable.name, "operator": "in", "value": levels}
-    plain = request.to_mapping()
-    cohort = {"and": [plain["cohort"], both]} if plain["cohort"] else both
+def _merge(request: Request, variable: Variable, group: Sequence[int], parameter: str) -> Remedy:
+    """Ask the rest of the question of a cohort that has one of some levels, or of everybody."""
     named = request.parameters[parameter]
     left = None if named == variable.name else [n for n in _names(named) if n != variable.name]
-    question = {**_changed(request, {parameter: left}), "cohort": cohort}
-    return Remedy(f"merge {labels[0]} and {labels[1]} of {variable.label}", question)
+    question = _changed(request, {parameter: left})
+    if len(group) == len(variable.levels):
+        return Remedy(f"drop {variable.name}", question)
+    labels = " and ".join(variable.level_labels[i] for i in group)
+    levels = [variable.levels[i] for i in group]
+    some = {"field": variable.name, "operator": "in", "value": levels}
+    plain = question["cohort"]
+    cohort = {"and": [plain, some]} if plain else some
+    return Remedy(f"merge {labels} of {variable.label}", {**question, "cohort": cohort})
 
 
 def _names(value: object) -> list[str]:
