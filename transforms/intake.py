@@ -107,9 +107,9 @@ def take_in(
 
 
 def _sized(site: Site, say: Say) -> Say:
-    """Return `say` with the size of the inbox behind what is read."""
+    """Return `say` with the size of the inbox behind what is read, when it is one to wait for."""
     size = sum(path.stat().st_size for path in inbox_files(site.inbox)) / 2**20
-    return lambda text: say(f"{text}; {size:,.1f} MB in all")
+    return say if size < 1 else lambda text: say(f"{text}; {size:,.0f} MB in all")
 
 
 def _counts(site: Site, mapping: Mapping, inbox: "Inbox") -> dict[str, Any]:

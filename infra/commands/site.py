@@ -78,7 +78,10 @@ def _mapping_step(site: Site, mapping: str | None) -> str:
     from transforms.ready import carries_consent
 
     if mapping is None:
-        return "have a mapping drafted with `marmor site scan` and `marmor site suggest`"
+        return (
+            "have a mapping drafted with `marmor site scan` and `marmor site suggest` (a form, "
+            "`marmor dictionary export --to xlsx`, needs none)"
+        )
     if carries_consent(mapping):
         return "see what they hold with `marmor site check`"
     return (

@@ -242,10 +242,12 @@ def _not_taken(found: "DryRun") -> Iterator[Any]:
     yield from (Text(f"! {note}", style="yellow") for note in found.counts.get("notes", []))
 
 
-NOBODY = (
-    "a release of these files would be empty. Nobody is in without a yes in consent_reuse: check "
-    "the column or list that says it, and the codes of its words"
+NOBODY = "Nobody is left, a release of these files would be empty"
+NO_CONSENT = (
+    "nobody is in without a yes in consent_reuse; check the column or list that says it, and the "
+    "codes of its words"
 )
+REJECTED = "every row of the table person would be rejected, for the reasons below"
 
 
 def _left_out(found: "DryRun") -> Iterator[Text]:
@@ -254,7 +256,8 @@ def _left_out(found: "DryRun") -> Iterator[Text]:
         persons = "person" if excluded == 1 else "persons"
         yield Text(f"Left out: {excluded} {persons} without consent to reuse.")
     if found.counts and not found.rows.get("person"):
-        yield Text(f"Nobody is left: {NOBODY}", style="red")
+        why = REJECTED if found.rejected.get("person") else NO_CONSENT
+        yield Text(f"{NOBODY}: {why}.", style="red")
 
 
 def _tables(found: "DryRun") -> list[Any]:
