@@ -57,6 +57,7 @@ __all__ = ["ANALYSIS", "Describe", "choose_numbers", "combine", "design", "shape
 MOST_VARIABLES, MOST_PROBABILITIES, MOST_BY = 10, 9, 2
 DEFAULT_PROBABILITIES = (0.25, 0.5, 0.75)
 CUTS = 63
+MOST_CUTS = 100_000  # counts of a round, 2.4 MB from each site
 MOST_ROUNDS = 14  # 1 of counts; 11 narrow 2^64 floats down to one; 2 to spare
 FAR_FROM_CENTRE = 1000.0  # SDs; nearer, SD² keeps ten digits of sixteen
 SIGN = np.uint64(1 << 63)
@@ -124,7 +125,10 @@ def design(parameters: Mapping[str, object], view: AnalysisView) -> Describe:
     if problems:
         raise ParameterError(problems)
     chosen = sorted(cast(list[float], probabilities))
-    return Describe(variables, by, tuple(float(p) for p in chosen))
+    plan = Describe(variables, by, tuple(float(p) for p in chosen))
+    if int(np.prod(_deep(plan))) > MOST_CUTS:
+        raise ParameterError(["too much at once: ask for fewer variables, quantiles or groups"])
+    return plan
 
 
 def shapes(plan: Describe, broadcast: Broadcast) -> Shapes:

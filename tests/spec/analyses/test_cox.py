@@ -81,6 +81,16 @@ def test_three_deaths_at_one_site(views: Path) -> None:
     assert (data["n"], data["events"], data["converged"], data["issues"]) == (3, 3, True, [])
 
 
+def test_walds_statistic_is_of_the_coefficient_and_not_of_the_ratio(views: Path) -> None:
+    term = ask({"lyon": table(THREE)}, views)["terms"][0]
+    z = term["estimate"] / term["se"]
+    assert term["statistic"] == pytest.approx(z, rel=1e-15)
+    assert term["p"] == pytest.approx(math.erfc(abs(z) / math.sqrt(2)), rel=1e-12)
+    width = 1.959963984540054 * term["se"]
+    assert term["ci_low"] == pytest.approx(term["estimate"] - width, rel=1e-12)
+    assert term["ratio_high"] == pytest.approx(math.exp(term["estimate"] + width), rel=1e-12)
+
+
 def test_each_site_has_its_own_baseline(views: Path) -> None:
     """A second site with all times doubled says the same once more; one patient says nothing."""
     later = [(2 * t, died, x) for t, died, x in THREE]

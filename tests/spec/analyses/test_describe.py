@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from federated.rehearsal import rehearse
+from federated.request import parse_request
 from transforms.errors import RequestError
 
 
@@ -82,6 +83,16 @@ def test_nobody_has_no_mean_and_one_has_no_sd(
 ) -> None:
     found = only(ask({"lyon": table(values)}, views))
     assert (found["n"], found["mean"], found["sd"]) == (len(values), mean, sd)
+
+
+def test_what_would_take_megabytes_is_refused() -> None:
+    parameters = {
+        "variables": ["onset_age_y", "dx_age_y", "hemoglobin_g_l", "calcium_mmol_l"],
+        "by": ["gene_group", "dx_subtype"],
+        "quantiles": [k / 10 for k in range(1, 10)],
+    }
+    with pytest.raises(RequestError, match="ask for fewer variables, quantiles or groups"):
+        parse_request({"analysis": "describe", "view": "person", "parameters": parameters})
 
 
 def test_every_level_is_a_group_whoever_has_it(views: Path) -> None:
