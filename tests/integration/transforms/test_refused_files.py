@@ -30,6 +30,24 @@ def test_a_refused_file_is_counted_and_the_rest_is_harmonized(centre) -> None:
     assert counts["files_read"] == {"patients": 1, "fractures": 1, "labs": 0}
 
 
+def test_a_giant_that_nobody_wrote_is_left_out_of_a_run(centre) -> None:
+    """Eight gigabytes, of which only the header is on the disk; its neighbor is read."""
+    site = centre()
+    honest = harmonize(site, collect(site).run_id).rows
+    giant = site.inbox / "labs_giant.csv"
+    giant.write_bytes((site.inbox / "labs.csv").read_bytes())
+    os.truncate(giant, 8 * 2**30)
+    run_id = collect(site).run_id
+    assert harmonize(site, run_id).rows == honest
+    (refused,) = json.loads((site.work / run_id / "harmonization.json").read_text())[
+        "refused_files"
+    ]
+    assert (refused["source"], refused["file"]) == ("labs", "labs_giant.csv")
+    assert "export or copy it again" in refused["message"]
+    giant.touch()
+    assert collect(site).run_id == run_id
+
+
 def test_a_file_that_several_sources_read_is_told_of_once(centre) -> None:
     sources = SOURCES + next(
         line.replace("labs,", "labs_2,", 1) for line in SOURCES.splitlines() if "labs" in line
