@@ -466,8 +466,8 @@ def _title(result: Drawable) -> str:
         return f"{data['time']['label']}{group}"
     if data["shape"] == "model":
         asked = result.request["parameters"]
-        named = (asked.get(name) for name in ("event", "outcome", "variable"))
-        what = next((name for name in named if name), "")
+        named = [asked.get("event") or asked.get("outcome"), *asked.get("variables", ())]
+        what = ", ".join(name for name in named if name)
         return f"{MODELS[data['model']]}{f': {what}' if what else ''}"
     if data["shape"] == "summaries":
         by = " and ".join(_inside(variable["label"]) for variable in data["by"])

@@ -400,11 +400,12 @@ def _sorted(
 
 
 def choose_numbers(
-    names: object, variables: Mapping[str, Variable], *, least: int = 1
+    names: object, variables: Mapping[str, Variable], *, least: int = 1, most: int = MOST_VARIABLES
 ) -> tuple[tuple[Variable, ...], list[str]]:
     """Return the numbers called `names`, and what is wrong with the list."""
-    if not isinstance(names, list | tuple) or not least <= len(names) <= MOST_VARIABLES:
-        return (), [f"variables must be a list of {least} to {MOST_VARIABLES} numbers"]
+    if not isinstance(names, list | tuple) or not least <= len(names) <= most:
+        how_many = f"{least} to {most} numbers" if most > least else "one number"
+        return (), [f"variables must be a list of {how_many}"]
     if len(set(map(str, names))) != len(names):
         return (), ["variables names a variable twice"]
     known = [name for name in names if isinstance(name, str) and name in variables]

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from federated.analyses.crosstab import chi_squared
+from federated.analyses.describe import choose_numbers
 from federated.analysis import (
     Analysis,
     AnalysisView,
@@ -31,7 +32,6 @@ from federated.analysis import (
     Variable,
     choose_variables,
 )
-from federated.parameters import one_variable
 from federated.statistics import Blocks, Broadcast, Counts, Frame, Shape, Shapes, tally_codes
 
 
@@ -64,9 +64,9 @@ class Histogram:
 
 
 def design(parameters: Mapping[str, object], view: AnalysisView) -> Histogram:
-    """Parse variable, edges and by; ParameterError lists every problem."""
-    problems: list[str] = []
-    variable = one_variable("variable", parameters, view.variables, False, problems)
+    """Parse variables, edges and by; ParameterError lists every problem."""
+    found, problems = choose_numbers(parameters.get("variables"), view.variables, most=1)
+    variable = found[0] if found else None
     by: tuple[Variable, ...] = ()
     if named := parameters.get("by"):
         listed = [named] if isinstance(named, str) else named
@@ -128,19 +128,19 @@ ANALYSIS = Analysis(
     title="Histogram",
     units=("patient",),
     parameters={
-        "variable": "a number, such as lumbar_spine_z",
+        "variables": "a list of one number, such as lumbar_spine_z",
         "edges": f"2 to {MOST_BINS + 1} ascending numbers, the borders of the bins",
         "by": "a variable with levels, a histogram for each; none: everybody together",
     },
     rounds=1,
     design=design,
     canonical=lambda plan: {
-        "variable": plan.variable.name,
+        "variables": [plan.variable.name],
         "edges": list(plan.edges),
         "by": [item.name for item in plan.by] or None,
     },
     counted=lambda plan: {
-        "variable": plan.variable.name,
+        "variables": [plan.variable.name],
         "edges": list(plan.edges),
         "by": [item.name for item in plan.by],
     },

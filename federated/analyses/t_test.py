@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtr, stdtrit  # scipy.stats takes half a second to import
 
+from federated.analyses.describe import choose_numbers
 from federated.analysis import (
     Analysis,
     AnalysisView,
@@ -80,16 +81,12 @@ class _State:
 
 
 def design(parameters: Mapping[str, object], view: AnalysisView) -> TTest:
-    """Parse variable, paired_with or group, and mean; ParameterError lists every problem."""
-    problems: list[str] = []
-    variables = view.variables
-    variable = one_variable("variable", parameters, variables, False, problems)
-    other = one_variable("paired_with", parameters, variables, False, problems, optional=True)
-    group = one_variable("group", parameters, variables, True, problems, optional=True)
+    """Parse variables, group and levels, and mean; ParameterError lists every problem."""
+    found, problems = choose_numbers(parameters.get("variables"), view.variables, most=2)
+    variable, other = (*found, None, None)[:2]
+    group = one_variable("group", parameters, view.variables, True, problems, optional=True)
     if other and group:
-        problems.append("paired_with, group: give one of them")
-    if variable and other and variable.name == other.name:
-        problems.append("paired_with: is the variable itself")
+        problems.append("group: is for one variable; two are a pair")
     levels = _levels(parameters.get("levels"), group, problems)
     mean = parameters.get("mean", 0.0)
     if type(mean) not in (int, float) or abs(cast(float, mean)) > 1e12:
@@ -216,8 +213,7 @@ def _outcome(plan: TTest, state: _State, mean: Vector, variance: Vector) -> Mode
 def _canonical(plan: TTest) -> Mapping[str, object]:
     """The parameters with defaults filled in."""
     return {
-        "variable": plan.variable.name,
-        "paired_with": plan.other.name if plan.other else None,
+        "variables": [item.name for item in (plan.variable, plan.other) if item],
         "group": plan.group.name if plan.group else None,
         "levels": [plan.group.levels[i] for i in plan.levels] if plan.group else None,
         "mean": plan.mean,
@@ -235,8 +231,7 @@ ANALYSIS = Analysis(
     title="Difference of means (t test)",
     units=("patient",),
     parameters={
-        "variable": "a number, such as lumbar_spine_z",
-        "paired_with": "another number of the same patient that is taken off",
+        "variables": "a list of one number, or of two of a patient: the second is taken off",
         "group": "a variable with levels, two of which are compared (Welch)",
         "levels": "the two levels; none: the variable has only two",
         "mean": "what the mean of one sample is compared with; default 0",

@@ -69,7 +69,7 @@ def test_describe(ask: Ask, rows: Columns) -> None:
 def test_histogram(ask: Ask, rows: Columns) -> None:
     values = rows["y"][~np.isnan(rows["y"])]
     edges = [float(round(v)) for v in np.linspace(values.min() + 1, values.max() - 1, 7)]
-    data = ask("histogram", variable="y", edges=edges)
+    data = ask("histogram", variables=["y"], edges=edges)
     below, *inner, above = data["counts"]
     assert inner == np.histogram(values, edges)[0].tolist()
     assert (below, above) == ((values < edges[0]).sum(), (values > edges[-1]).sum())
@@ -78,18 +78,18 @@ def test_histogram(ask: Ask, rows: Columns) -> None:
 def test_welch(ask: Ask, rows: Columns) -> None:
     groups = [rows["x"][(rows["sex"] == k) & ~np.isnan(rows["x"])] for k in (0, 1)]
     known = stats.ttest_ind(*groups, equal_var=False)
-    data = ask("t_test", variable="x", group="sex", levels=["female", "male"])
+    data = ask("t_test", variables=["x"], group="sex", levels=["female", "male"])
     check(data, known, float(groups[0].mean() - groups[1].mean()))
 
 
 def test_one_sample_and_paired(ask: Ask, rows: Columns) -> None:
     values = rows["x"][~np.isnan(rows["x"])]
     known = stats.ttest_1samp(values, 40.0)
-    check(ask("t_test", variable="x", mean=40.0), known, float(values.mean() - 40), 40.0)
+    check(ask("t_test", variables=["x"], mean=40.0), known, float(values.mean() - 40), 40.0)
     both = ~np.isnan(rows["x"]) & ~np.isnan(rows["y"])
     x, y = rows["x"][both], rows["y"][both]
     paired = stats.ttest_rel(x, y)
-    check(ask("t_test", variable="x", paired_with="y"), paired, float((x - y).mean()))
+    check(ask("t_test", variables=["x", "y"]), paired, float((x - y).mean()))
 
 
 def check(data: Mapping[str, Any], known: Any, estimate: float, mean: float = 0.0) -> None:
@@ -121,7 +121,7 @@ def test_correlation(ask: Ask, rows: Columns) -> None:
     ("analysis", "parameters"),
     [
         ("describe", {"variables": ["x", "y"], "by": "sex"}),
-        ("t_test", {"variable": "x", "group": "sex", "levels": ["male", "female"]}),
+        ("t_test", {"variables": ["x"], "group": "sex", "levels": ["male", "female"]}),
         ("correlation", {"variables": ["x", "y"]}),
     ],
 )

@@ -53,14 +53,14 @@ def ask(
 
 def test_bins_hold_their_lower_edge_and_the_last_both(views: Path) -> None:
     sites = {"lyon": site([-1, 0, 0.5, 1]), "ulm": site([1.5, 2, 2, 3])}
-    data = ask("histogram", sites, views, variable="before", edges=[0, 1, 2])
+    data = ask("histogram", sites, views, variables=["before"], edges=[0, 1, 2])
     assert data["variables"][0]["levels"] == ["< 0", "[0, 1)", "[1, 2]", "> 2"]
     assert data["counts"] == [1, 2, 4, 1]
 
 
 def test_small_bins_are_withheld(views: Path) -> None:
     sites = {name: site([0.5] * 5 + [1.5]) for name in ("a", "b", "c")}
-    data = ask("histogram", sites, views, gate="on", variable="before", edges=[0, 1, 2])
+    data = ask("histogram", sites, views, gate="on", variables=["before"], edges=[0, 1, 2])
     assert data["counts"] == [0, 15, {"withheld": "small_cell"}, 0]
 
 
@@ -70,7 +70,7 @@ def test_welch_by_hand(views: Path) -> None:
         "lyon": site([1, 2], treated=[False, False]),
         "ulm": site([3, 2, 6], treated=[False, True, True]),
     }
-    data = ask("t_test", sites, views, variable="before", group="treated")
+    data = ask("t_test", sites, views, variables=["before"], group="treated")
     (term,) = data["terms"]
     assert term["estimate"] == pytest.approx(-2, rel=1e-14)
     assert term["se"] == pytest.approx(math.sqrt(1 / 3 + 8 / 2), rel=1e-14)
@@ -82,7 +82,7 @@ def test_welch_by_hand(views: Path) -> None:
 def test_before_and_after_by_hand(views: Path) -> None:
     """Differences 1 2 3: mean 2, SD 1, t = 2√3 on 2 df, p = 1 - t/√(t² + 2)."""
     sites = {"lyon": site([5, 7], [4, 5]), "ulm": site([9], [6])}
-    data = ask("t_test", sites, views, variable="before", paired_with="after")
+    data = ask("t_test", sites, views, variables=["before", "after"])
     (term,) = data["terms"]
     assert (term["estimate"], data["df"]) == (2.0, 2.0)
     assert term["statistic"] == pytest.approx(2 * math.sqrt(3), rel=1e-14)
@@ -90,7 +90,7 @@ def test_before_and_after_by_hand(views: Path) -> None:
 
 
 def test_a_group_without_spread_says_so(views: Path) -> None:
-    data = ask("t_test", {"lyon": site([3, 3, 3])}, views, variable="before")
+    data = ask("t_test", {"lyon": site([3, 3, 3])}, views, variables=["before"])
     assert data["issues"] == [{"kind": "no_spread", "terms": ["mean"]}]
     assert data["terms"][0]["p"] is None
 
@@ -114,18 +114,22 @@ def test_what_does_not_vary_has_no_correlation(views: Path) -> None:
 
 def test_a_rounded_freedom_does_not_tell_the_patients(views: Path) -> None:
     sites = {name: site([1, 2, 3, 4, 5, 6, 8]) for name in ("a", "b", "c")}
-    data = ask("t_test", sites, views, gate="on", variable="before")
+    data = ask("t_test", sites, views, gate="on", variables=["before"])
     assert (data["n"], data["df"]) == (21, 21)
 
 
 @pytest.mark.parametrize(
     ("analysis", "parameters", "message"),
     [
-        ("histogram", {"variable": "before", "edges": [1, 1]}, "edges: must be 2 to 41"),
-        ("histogram", {"variable": "treated", "edges": [0, 1]}, "treated must be a number"),
-        ("t_test", {"variable": "before", "paired_with": "before"}, "is the variable itself"),
-        ("t_test", {"variable": "before", "group": "treated", "mean": 2}, "is for one sample"),
-        ("t_test", {"variable": "before", "levels": ["true"]}, "levels: need a group"),
+        ("histogram", {"variables": ["before"], "edges": [1, 1]}, "edges: must be 2 to 41"),
+        (
+            "histogram",
+            {"variables": ["treated"], "edges": [0, 1]},
+            "treated has levels and no mean",
+        ),
+        ("t_test", {"variables": ["before", "before"]}, "names a variable twice"),
+        ("t_test", {"variables": ["before"], "group": "treated", "mean": 2}, "is for one sample"),
+        ("t_test", {"variables": ["before"], "levels": ["true"]}, "levels: need a group"),
         ("correlation", {"variables": ["before"]}, "must be a list of 2 to 10 numbers"),
     ],
 )
@@ -139,6 +143,6 @@ def test_what_is_asked_wrongly_is_named(
 def test_edges_are_no_finer_than_what_is_told() -> None:
     from federated.request import parse_request
 
-    parameters = {"variable": "dx_age_y", "edges": [0, 0.1]}
+    parameters = {"variables": ["dx_age_y"], "edges": [0, 0.1]}
     with pytest.raises(RequestError, match="dx_age_y is told to 0\\.25; use multiples of that"):
         parse_request({"analysis": "histogram", "view": "person", "parameters": parameters})
