@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
@@ -131,7 +131,7 @@ class _Query:
         """The rules of the gate."""
         return self.asked.policy
 
-    @property
+    @cached_property
     def earlier(self) -> tuple[Earlier, ...]:
         """The questions that this one is compared with: the same that the sites find."""
         if self.policy.exact:

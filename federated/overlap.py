@@ -40,7 +40,7 @@ from federated.analysis import (
     Variable,
 )
 from federated.cohort import Cohort
-from federated.request import Request, parse_request
+from federated.request import Request, parse_again
 from federated.statistics import Counts, Shape
 from transforms.errors import RefusedError, RequestError
 
@@ -275,7 +275,7 @@ def _alone(curve: Curve) -> Curve:
 def _parsed(digest: str, words: Mapping[str, object], views: Mapping[str, AnalysisView]) -> Request:
     """Return the question of that digest."""
     told = words.get(digest)
-    question = parse_request(told, views) if isinstance(told, Mapping) else None
+    question = parse_again(told, views) if isinstance(told, Mapping) else None
     if question is None or question.digest != digest:
         raise RequestError("the words of an earlier question are missing or not its own")
     return question

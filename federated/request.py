@@ -25,6 +25,7 @@ import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ from federated.views import DICTIONARY_VIEWS
 from transforms.errors import RequestError, raise_all
 
 
-__all__ = ["Request", "load_request", "parse_request"]
+__all__ = ["Request", "load_request", "parse_again", "parse_request"]
 
 VERSION = 1
 KEYS = ("version", "analysis", "view", "parameters", "cohort", "minimum_sites", "complete_later")
@@ -115,12 +116,12 @@ class Request:
         text = json.dumps(self.question(), sort_keys=True, separators=(",", ":"), allow_nan=False)
         return text.encode()
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """SHA-256 of `canonical()`, in hexadecimal: the name of the question."""
         return hashlib.sha256(b"marmor/request/1\n" + self.canonical()).hexdigest()
 
-    @property
+    @cached_property
     def counted(self) -> str:
         """SHA-256 of what the sites count: the same for one question put in two ways.
 
@@ -163,6 +164,22 @@ def parse_request(
     return Request(
         *(analysis.name, view.name, parameters, cohort, minimum, design, later is True), sensitive
     )
+
+
+def parse_again(words: Mapping[str, object], views: Mapping[str, AnalysisView]) -> Request:
+    """Parse a question that was asked before; one about the dictionary's views is remembered.
+
+    Every new question is compared with all earlier ones, which need not be parsed each time.
+    """
+    if views is not DICTIONARY_VIEWS:
+        return parse_request(words, views)
+    return _parsed_text(json.dumps(words, sort_keys=True))
+
+
+@lru_cache(maxsize=2048)
+def _parsed_text(text: str) -> Request:
+    """Parse the JSON of a question about the dictionary's views."""
+    return parse_request(json.loads(text))
 
 
 def load_request(path: Path, views: Mapping[str, AnalysisView] = DICTIONARY_VIEWS) -> Request:

@@ -20,7 +20,7 @@ from federated.frame import (
     to_frame,
 )
 from federated.overlap import OVERLAP, by_cell, cells, compared, differences
-from federated.request import Request, parse_request
+from federated.request import Request, parse_again, parse_request
 from federated.statistics import CONTRIBUTING, Blocks, Broadcast, Counts, check_blocks
 from federated.views import DICTIONARY_VIEWS
 
@@ -113,7 +113,7 @@ def _compare(
 ) -> Blocks:
     """Count how far the cells of a question lie from those of earlier ones: see `overlap`."""
     new = parse_request(job["question"], views)
-    earlier = [(parse_request(item["question"], views), item["here"]) for item in job["earlier"]]
+    earlier = [(parse_again(item["question"], views), item["here"]) for item in job["earlier"]]
     questions = [new, *(question for question, here in earlier if here)]
     view, cell = views[new.view], by_cell(new, (question for question, _ in earlier))
     parts = [compared(question, cell=cell) for question in questions]
