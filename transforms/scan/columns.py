@@ -42,6 +42,7 @@ UNITS = frozenset(
     {*SPELLINGS, *YEARS, "g/cm2", "cm", "m", "kg", "mm", "min", "ml"}
     | {unit for analyte in DICTIONARY.analytes.values() for unit in analyte_factors(analyte)}
 )
+SHORTEST_IDENTIFIER = 5  # letters; an address of mail has as many
 PLAIN_UNITS = ("cm", "kg", "mm", "min", "ml")  # units, whatever stands before them
 SIGN = "^[+-]?"
 FORMS: Mapping[str, str] = {
@@ -81,7 +82,7 @@ def scan_column(
         tokens=_tokens(kind, words, persons),
         numbers=numbers,
         dates=_dates(connection, source, name, counted) if kind == "date" else None,
-        detected=_detected(connection, source, name) if _may_identify(kind) else {},
+        detected=_detected(connection, source, name) if _may_identify(kind, counted) else {},
         notes=(*_notes(name, kind, counted, words), *_serial(counted, numbers)),
     )
 
@@ -172,8 +173,9 @@ def _both(counted: Mapping[str, Any]) -> int:
     return int(counted["three"])
 
 
-def _may_identify(kind: str) -> bool:
-    return kind not in ("empty", "date", "number")
+def _may_identify(kind: str, counted: Mapping[str, Any]) -> bool:
+    """Tell whether a column may hold direct identifiers: its texts are long enough for one."""
+    return kind not in ("empty", "date", "number") and counted["longest"] >= SHORTEST_IDENTIFIER
 
 
 def _tokens(kind: str, words: Mapping[str, int], persons: Mapping[str, int]) -> dict[str, int]:

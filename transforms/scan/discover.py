@@ -81,18 +81,35 @@ def scan_inbox(site: Site, say: Say = nothing) -> Scan:
         tables: list[TableScan] = []
         waiting = list(_tables(rest, site))
         while waiting:
-            found = waiting.pop(0)
-            say(f"reading {found.source.file} {found.source.sheet}".rstrip())
-            try:
-                inbox = read_inbox([found.source], site.inbox, folder / "read", connection)
-            except SourceError as error:
-                refused += str(error).splitlines()
-                continue
-            refused += [refusal.message for refusal in inbox.refused]
-            for read in inbox.tables:
-                tables.append(_table(connection, found, read, labels, say))
-                waiting += _instruments(found, read)
+            by_source = {found.source.source: found for found in waiting}
+            sources = [found.source for found in waiting]
+            read, left = _read(sources, site.inbox, folder / "read", connection, say)
+            refused += left
+            waiting = [
+                one for table in read for one in _instruments(by_source[table.source], table)
+            ]
+            tables += [_table(connection, by_source[t.source], t, labels, say) for t in read]
     return Scan(tuple(tables), tuple(ready), tuple(dict.fromkeys(refused)))
+
+
+def _read(
+    sources: Sequence[Source],
+    inbox: Path,
+    folder: Path,
+    connection: duckdb.DuckDBPyConnection,
+    say: Say,
+) -> "tuple[list[SourceTable], list[str]]":
+    """Read sources in one process, or each in its own when one of them fits no file at all."""
+    from transforms.readers.isolation import read_inbox
+
+    try:
+        found = read_inbox(sources, inbox, folder, connection, say)
+    except SourceError as error:
+        if len(sources) == 1:
+            return [], str(error).splitlines()
+        parts = [_read([source], inbox, folder, connection, say) for source in sources]
+        return [t for read, _ in parts for t in read], [line for _, left in parts for line in left]
+    return list(found.tables), [refusal.message for refusal in found.refused]
 
 
 def _labels(
