@@ -3,6 +3,7 @@
     table     merge two levels of a variable whose cells are withheld in the same places, or drop
               a variable when all its levels are
     curves    merge two groups whose curves are withheld
+    summaries merge two groups whose means are withheld and whose numbers are not
     model     drop a term, or use a coarser time grid
 
 A remedy is a whole request, ready to be asked, and words for people. It is found by putting each
@@ -44,7 +45,7 @@ from typing import Any, TypeAlias, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from federated.analysis import Curve, Curves, ModelCounts, Table, Variable
+from federated.analysis import Curve, Curves, ModelCounts, Summaries, Table, Variable
 from federated.gate.cells import told
 from federated.gate.curves import curves_data
 from federated.gate.tables import shown_counts
@@ -144,7 +145,7 @@ def _of_table(table: Table, request: Request, policy: Policy) -> Iterator[_Candi
 
     Who lacks a dropped variable only would join; the verdict is about those who are counted now.
     """
-    if table.counts.ndim < 2 or "variables" not in request.parameters:
+    if table.counts.ndim < 2 or request.analysis != "crosstab":
         return
     used = np.zeros(table.counts.shape, dtype=bool)
     order = sorted(range(table.counts.ndim), key=lambda axis: -table.counts.shape[axis])
@@ -216,6 +217,27 @@ def _of_curves(curves: Curves, request: Request, policy: Policy) -> Iterator[_Ca
 def _shown(curves: Curves, policy: Policy) -> list[Mapping[str, Any]]:
     """The curves as they are told."""
     return cast(list[Mapping[str, Any]], curves_data(curves, policy)["curves"])
+
+
+@_candidates.register
+def _of_summaries(summaries: Summaries, request: Request, policy: Policy) -> Iterator[_Candidate]:
+    """Two groups whose numbers are told and too few for a mean: told together they are enough.
+
+    Numbers that are withheld are left alone: two of them, 6 and 6, are never enough.
+    """
+    size = tuple(len(item.levels) for item in summaries.by)
+    least = told(summaries.counts, policy).reshape(*size, -1)
+    needed = policy.least(policy.min_denominator)
+    used: set[tuple[int, int]] = set()
+    for axis in range(len(size)):
+        lines = np.moveaxis(least, axis, 0)
+        for one, two in _pairs(len(lines)):
+            few = (lines[[one, two]] < needed).any()
+            if not few or not lines[[one, two]].all() or {(axis, one), (axis, two)} & used:
+                continue
+            used |= {(axis, one), (axis, two)}
+            passes = bool((lines[one] + lines[two] >= needed).all())
+            yield _Candidate(_merge(request, summaries.by[axis], (one, two), "by"), passes)
 
 
 def _is_withheld(curve: Mapping[str, Any]) -> bool:

@@ -1,5 +1,6 @@
 """What would pass: remedies that the gate itself passes, and that tell no withheld count."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from federated.analyses.kaplan_meier import estimate
-from federated.analysis import AnalysisView, Curves, ModelCounts, Table, Variable
+from federated.analysis import AnalysisView, Curves, ModelCounts, Summaries, Table, Variable
 from federated.disclosure import release
 from federated.feasible import Claim, intervals, table_claims
 from federated.planner import MOST_SUGGESTED, MOST_TRIED, Plan, _candidates, remedies
@@ -105,8 +106,21 @@ def test_a_variable_all_of_whose_cells_are_withheld_is_dropped() -> None:
 
 
 def test_a_histogram_has_no_levels_to_merge() -> None:
-    request = asking("histogram", variable="time", edges=[0, 5, 10], by="died")
+    request = replace(TABLE, analysis="histogram")
     assert remedies(request, table(np.array([[9, 4], [8, 5]])), CONSORTIUM) == Plan()
+
+
+def test_groups_too_few_for_a_mean_are_put_together() -> None:
+    request = asking("describe", variables=["time"], by=["band"])
+    counts = np.array([[8], [12], [40], [5]])
+    blank = np.full((4, 1), np.nan)
+    outcome = Summaries(
+        (TIME,), (BAND,), (0.5,), counts[:, 0], counts, blank, blank, blank[:, :, None], 0
+    )
+    (remedy,) = remedies(request, outcome, CONSORTIUM).remedies
+    assert remedy.words == "merge 0-1 and 2-9 of Age band"
+    assert not remedy.request["parameters"]["by"]
+    parse_request(remedy.request, {"p": VIEW})
 
 
 def curve(events: int, patients: int, level: str) -> Any:
