@@ -1,6 +1,7 @@
 """What may be asked: analyses with their parameters, views with their variables and levels."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from federated.analyses import ANALYSES
 from federated.views import DICTIONARY_VIEWS
@@ -11,7 +12,7 @@ from transforms.dictionary.model import Field
 __all__ = ["catalogue"]
 
 
-def catalogue() -> Mapping[str, object]:
+def catalogue() -> Mapping[str, Any]:
     """Return the catalogue as plain JSON values; nothing in it depends on any site's data."""
     return {
         "dictionary": DICTIONARY.version,

@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from federated.analysis import suggest
+from federated.catalogue import catalogue
 from federated.client import Client
 from federated.request import load_request
 from federated.results import Result
@@ -114,6 +116,27 @@ def rehearse(
 
     result = rehearsal(request, by_site(releases), gate=gate)
     _tell(result, request.stem, out, as_json=as_json)
+
+
+@app.command()
+def analyses(
+    name: Annotated[str, typer.Argument(help="One analysis; none: list them all.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Say which analyses there are, what they read, and what each parameter means."""
+    known = catalogue()["analyses"]
+    if name and name not in known:
+        raise RequestError(f"unknown analysis {name}{suggest(name, known)}")
+    chosen = {name: known[name]} if name else known
+    if name:
+        item = known[name]
+        views = " or ".join(item["views"]) or "no view of the dictionary"
+        title = f"{item['title']}; reads {views}"
+        text = table(title, ("parameter", "meaning"), list(item["parameters"].items()))
+    else:
+        rows = [(key, item["title"], ", ".join(item["views"])) for key, item in known.items()]
+        text = table("Analyses", ("analysis", "what it gives", "reads"), rows)
+    emit(chosen, as_json=as_json, text=text)
 
 
 @app.command()
