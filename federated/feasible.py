@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linprog
 
+from federated.gate.cells import told
 from federated.policy import Policy
 
 
@@ -52,7 +53,8 @@ def table_claims(
     """
     counts = np.array(_flat(data["counts"]), dtype=object)
     size = tuple(len(item["levels"]) for item in data["variables"])
-    shown = np.array([_low(cell, policy) for cell in counts], dtype=np.int64).reshape(size)
+    lows = np.array([_low(cell, policy) for cell in counts], dtype=np.int64).reshape(size)
+    shown = told(lows, policy)
     if members is None:
         members = _own(size)
     percent = np.array(_flat(data["percent"]), dtype=object)

@@ -119,6 +119,11 @@ class Policy:
         return self.grid == 1
 
     @property
+    def grids(self) -> tuple[int, ...]:
+        """The narrower grids, narrowest first, and the policy's own."""
+        return (*(narrower for narrower in GRIDS if narrower < self.grid), self.grid)
+
+    @property
     def withheld_up_to(self) -> int:
         """Largest count that is withheld: the grid's width, or 0 under the exact policy."""
         return 0 if self.exact else self.grid
@@ -142,7 +147,7 @@ class Policy:
         It is a start in the narrower grids first, so that a wider grid never lowers a threshold.
         """
         acting = patients
-        for grid in (*(narrower for narrower in GRIDS if narrower < self.grid), self.grid):
+        for grid in self.grids:
             acting = -(-(acting - 1) // grid) * grid + 1
         return acting
 

@@ -57,9 +57,15 @@ def count(number: int, among: int, policy: Policy) -> int | Withheld:
 
 
 def told(counts: NDArray[np.int64] | int, policy: Policy) -> NDArray[np.int64]:
-    """The least that each count may be to whoever sees it told; 0 for a withheld one."""
+    """The least that each count may be to whoever sees it told; 0 for a withheld one.
+
+    It is the start of the count's bin, and of that start's bin in the narrower grids: otherwise
+    12, at least 7 in bins of six and 11 in bins of ten, would be enough on the wider grid only.
+    """
     numbers = np.asarray(counts, dtype=np.int64)
-    start = (numbers - 1) // policy.grid * policy.grid + 1
+    start = numbers
+    for grid in reversed(policy.grids):
+        start = (start - 1) // grid * grid + 1
     return np.where(numbers > policy.withheld_up_to, start, 0).astype(np.int64)
 
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
@@ -174,6 +174,7 @@ def shows_no_more(strict: object, lax: object) -> bool:
     return True
 
 
+@example(np.array([12]), 0, dataclasses.replace(WIDE, min_denominator=10))
 @holds(arrays(np.int64, SHAPES, elements=CELLS), st.integers(0, 40), STRICTER)
 def test_a_stricter_policy_never_shows_more(
     counts: np.ndarray, missing: int, strict: Policy
@@ -198,11 +199,17 @@ def test_a_stricter_policy_shows_no_more_steps_means_and_quantiles(
     entered = np.array([int(events.sum() + numbers[0, 0]), 0, 0])
     curve = estimate(np.arange(1.0, 4), events, np.zeros(3, int), entered, confidence=0.95)
     curves = Curves(Variable("t", "T"), None, 0.95, (curve,), 0, 0)
-    steps = [
-        {step["time"] for step in release(curves, policy).data["curves"][0]["steps"]}  # type: ignore[index]
-        for policy in (strict, CONSORTIUM)
-    ]
-    assert len(steps[0]) <= len(steps[1])
+    assert eventful(curves, strict) <= eventful(curves, CONSORTIUM)
+
+
+def eventful(curves: Curves, policy: Policy) -> int:
+    """How many steps of the first curve have an event: a curve's end need not have one."""
+    before, found = 0, 0
+    for step in release(curves, policy).data["curves"][0]["steps"]:  # type: ignore[index]
+        index = int(step["time"])
+        found += bool(curves.curves[0].events[before:index].any())
+        before = index
+    return found
 
 
 def summaries(rows: np.ndarray, counts: np.ndarray) -> Summaries:
