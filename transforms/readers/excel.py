@@ -170,8 +170,10 @@ def _read_part(source: SourceLike, opened: _Opened, name: str) -> tuple[Part, li
             f"{where}: row {header_row} should hold the column names but is empty; "
             "correct 'header_row' in sheet 'sources' of the mapping"
         )
-    columns = column_names(header)
-    cells = list(zip(*grid[header_row:], strict=True)) or [()] * len(columns)
+    every = list(zip(*grid[header_row:], strict=True)) or [()] * len(header)
+    named = column_names(header)
+    used = [n for n, name in enumerate(header) if name or any(cell != "" for cell in every[n])]
+    columns, cells = [named[place] for place in used], [every[place] for place in used]
     odd = [*remarks(workbook, where, grid, header_row, merged)]
     odd += [
         n for c, v in zip(columns, cells, strict=True) for n in _odd(f"{where}, column '{c}'", v)
@@ -183,7 +185,12 @@ def _read_part(source: SourceLike, opened: _Opened, name: str) -> tuple[Part, li
 
 def _name_in(decimal: str) -> Callable[[Any], str]:
     """Return what gives a header cell's text, on one line, numbers with the decimal mark."""
-    return lambda cell: " ".join(_texts([cell], decimal)[0].as_py().strip(BLANKS).split())
+
+    def name(cell: Any) -> str:
+        text = cell if type(cell) is str else _texts([cell], decimal)[0].as_py()
+        return " ".join(text.strip(BLANKS).split())
+
+    return name
 
 
 def _place(workbook: "CalamineWorkbook", sheet: str, name: str) -> str:

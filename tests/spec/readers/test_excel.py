@@ -11,7 +11,7 @@ import pytest
 from openpyxl.utils import datetime as calendars
 
 from transforms.errors import SourceError
-from transforms.readers import workbook_guard
+from transforms.readers import relation, workbook_guard
 
 
 CALENDAR_MAC_1904 = calendars.CALENDAR_MAC_1904
@@ -341,6 +341,21 @@ def test_what_is_in_order_is_not_noted(excel, rows):
 
 def test_hidden_sheets_are_noted(excel):
     assert excel(sheet_with(*TYPED, hidden="old")).table.notes == ("a.xlsx: sheet 2 is hidden",)
+
+
+def test_empty_columns_up_to_a_stray_cell_cost_nothing(excel, monkeypatch):
+    """A stray cell at the far right makes thousands of columns, which took the whole deadline."""
+    laid = []
+    store = relation.store
+    monkeypatch.setattr(
+        "transforms.readers.excel.store",
+        lambda source, parts, *rest, **more: (
+            laid.extend(parts[0].columns) or store(source, parts, *rest, **more)
+        ),
+    )
+    found = excel(workbook(("A", [["id", "x"], ["p1", 1], [*[None] * 16_383, "stray"]])))
+    assert laid == ["id", "x", "column 16384"]
+    assert found.rows == [("p1", "1", None), (None, None, "stray")]
 
 
 @pytest.mark.parametrize("sheets", [[("A", [])], [("A", []), ("B", [[" "], [None]])]])
