@@ -32,7 +32,7 @@ TCP = 6
 REQUEST = {
     "analysis": "crosstab",
     "view": "person",
-    "parameters": {"variables": ["sex_at_birth", "ever_fractured"]},
+    "minimum_sites": 3,
 }
 ASK = """\
 import json, sys
@@ -91,24 +91,39 @@ def converse(
             command = inside[name].command(flower, "-c", NODE, *files, "--site", site.folder)
             log, record = site.work / "node.log", site.work / "node.json"
             start_process(command, log=log, record=record, env=OFFLINE, tied=True)
-        return ask(gateway, folder)
+        answered = ask(gateway, folder)
+        for site in sites.values():
+            spoil(site)
+        assert put(gateway, folder, "severity").returncode != 0
+        return answered
     finally:
         end_processes(*reversed(records))
 
 
 def ask(gateway: Edge, folder: Path) -> dict[str, str]:
     """Ask from the gateway's machine, again until every site has come."""
-    place = load_consortium(folder)
-    secret = infra.consortium.read_token(folder)
-    arguments = [place.url, secret, place.ca, json.dumps({**REQUEST, "minimum_sites": 3})]
     deadline = time.monotonic() + 60
-    while True:
-        command = gateway.command(python("federation"), "-c", ASK, *arguments)
-        done = subprocess.run(command, capture_output=True, text=True)
-        if done.returncode == 0:
-            return dict(json.loads(done.stdout))
+    while (done := put(gateway, folder, "ever_fractured")).returncode != 0:
         assert time.monotonic() < deadline, done.stderr
         time.sleep(0.5)
+    return dict(json.loads(done.stdout))
+
+
+def put(gateway: Edge, folder: Path, variable: str) -> subprocess.CompletedProcess[str]:
+    """Ask once for a table of sex by `variable`."""
+    place, secret = load_consortium(folder), infra.consortium.read_token(folder)
+    request = {**REQUEST, "parameters": {"variables": ["sex_at_birth", variable]}}
+    arguments = [place.url, secret, place.ca, json.dumps(request)]
+    command = gateway.command(python("federation"), "-c", ASK, *arguments)
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def spoil(site: Site) -> None:
+    """Write the centre's raw files over its view, so that reading it fails on patients' data."""
+    view = site.releases / site.current.read_text().strip() / "views/person.parquet"
+    raw = b"".join(path.read_bytes() for path in sorted(site.inbox.rglob("*")) if path.is_file())
+    view.chmod(0o600)
+    view.write_bytes(raw)
 
 
 def canaries(site: Site) -> set[str]:
@@ -134,6 +149,12 @@ def test_no_canary_crosses_the_edge(crossing: Crossing) -> None:
         crossed = b"".join(frame for frame, _ in frames(crossing.edges[name].record))
         plain = crossing.plain(name)
         assert found(texts, {"frames": crossed, "before TLS": plain}) == []
+
+
+def test_a_failure_on_raw_data_tells_a_code(crossing: Crossing) -> None:
+    for name, site in crossing.sites.items():
+        assert b"view_changed" in crossing.plain(name)
+        assert "view_changed: ExecutorError" in (site.work / "node.log").read_text()
 
 
 def test_the_recorders_see_what_is_sent(crossing: Crossing) -> None:
