@@ -93,6 +93,8 @@ def cohort_rows(
 
     Raises FrameError with a fixed code.
     """
+    if not any(cohorts):
+        return [np.ones(table.num_rows, dtype=np.bool_) for _ in cohorts]
     compiled = [cohort_sql(cohort) if cohort else ("true", []) for cohort in cohorts]
     columns = ", ".join(f"({sql}) as c{number}" for number, (sql, _) in enumerate(compiled))
     values = [value for _, parameters in compiled for value in parameters]

@@ -137,18 +137,11 @@ def shape(question: Request, earlier: Sequence[Earlier]) -> Shape:
 
 
 def job(question: Request, earlier: Sequence[Earlier], site: str, limit: int) -> dict[str, Any]:
-    """Return what a site's executor has to count, as plain JSON values."""
-    return {
-        "view": question.view,
-        "compare": {
-            "question": question.to_mapping(),
-            "earlier": [
-                {"question": item.question.to_mapping(), "here": site in item.survivors}
-                for item in earlier
-            ],
-            "limit": limit,
-        },
-    }
+    """Return a question, and what a site's executor has to compare it with, as JSON values."""
+    compare = [
+        {"question": item.question.to_mapping(), "here": site in item.survivors} for item in earlier
+    ]
+    return {**question.to_mapping(), "compare": {"earlier": compare, "limit": limit}}
 
 
 def differences(

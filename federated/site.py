@@ -398,12 +398,11 @@ class SiteParty:
             raise _RefusalError("too_much_answered")
         shapes = request.shapes(broadcast)
         try:
-            blocks = self._compute(request.to_mapping(), broadcast, session.release)
+            task = request.to_mapping()
             if earlier:
-                limit = session.policy.grid + 1
-                task = job(request, earlier, self._site, limit)
-                blocks = {**blocks, **self._compute(task, {}, session.release)}
+                task = job(request, earlier, self._site, session.policy.grid + 1)
                 shapes = {**shapes, OVERLAP: shape(request, earlier)}
+            blocks = self._compute(task, broadcast, session.release)
             check_blocks(blocks, shapes)
             vector = pack(blocks)
         except Exception as error:

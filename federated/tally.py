@@ -1,6 +1,7 @@
 """A site's plain statistics from its release: no key, no network, nothing to write to."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 
@@ -29,6 +30,26 @@ __all__ = ["FrameError", "tally", "tally_files", "tally_tables"]
 
 Compared: TypeAlias = tuple[Cohort | None, tuple[Variable, ...]]
 BAND = "age_band"  # in a view of patients and age bands a patient has one row in each
+
+
+@dataclass(frozen=True)
+class _Comparison:
+    """Earlier questions, each with whether this site answered it, and where counts are clipped."""
+
+    earlier: tuple[tuple[Request, bool], ...]
+    limit: int
+
+    def by_cell(self, new: Request) -> bool:
+        """Whether cells are compared and not lines."""
+        return by_cell(new, (question for question, _ in self.earlier))
+
+    def here(self, new: Request) -> tuple[Request, ...]:
+        """The new question, and those earlier ones whose rows this site has to find."""
+        return (new, *(question for question, answered in self.earlier if answered))
+
+    def parts(self, new: Request) -> list[Compared]:
+        """What is compared of each of them."""
+        return [compared(question, cell=self.by_cell(new)) for question in self.here(new)]
 
 
 def tally(
@@ -79,18 +100,20 @@ def _tally(
     views: Mapping[str, AnalysisView],
 ) -> Blocks:
     """Read the columns that the question needs, restrict them to its cohort, and count."""
-    if "compare" in request:
-        return _compare(read, cast(Mapping[str, Any], request["compare"]), views)
-    question = parse_request(request, views)
-    analysis, design = question.definition, question.design
+    question = parse_request({k: v for k, v in request.items() if k != "compare"}, views)
+    comparison = _comparison(request, views)
+    analysis, design, view = question.definition, question.design, views[question.view]
     fields = analysis.fields(design)
-    table = read(question.view, sorted({*fields, *cohort_fields(question.cohort)}))
-    frame = to_frame(table, fields, views[question.view].variables, question.cohort)
+    names = {*fields, *cohort_fields(question.cohort)}
+    table = read(question.view, sorted(names | _compared_fields(question, comparison, view)))
+    frame = to_frame(table.select(sorted(names)), fields, view.variables, question.cohort)
     blocks = dict(analysis.site(frame, design, broadcast))
     if not broadcast:
-        holds = frame.rows > 0 or _holds_anybody(table, question, views[question.view])
+        holds = frame.rows > 0 or _holds_anybody(table, question, view)
         blocks[CONTRIBUTING] = Counts(np.array([holds], dtype=np.int64))
     check_blocks(blocks, question.shapes(broadcast))
+    if comparison:
+        blocks[OVERLAP] = _compare(table, question, comparison, view)
     return blocks
 
 
@@ -106,28 +129,41 @@ def _holds_anybody(table: pa.Table, question: Request, view: AnalysisView) -> bo
     return bool(rows.any())
 
 
-def _compare(
-    read: Callable[[str, Sequence[str]], pa.Table],
-    job: Mapping[str, Any],
-    views: Mapping[str, AnalysisView],
-) -> Blocks:
+def _comparison(
+    request: Mapping[str, object], views: Mapping[str, AnalysisView]
+) -> _Comparison | None:
+    """The earlier questions that a request is to be compared with, if any."""
+    if "compare" not in request:
+        return None
+    job = cast(Mapping[str, Any], request["compare"])
+    earlier = ((parse_again(item["question"], views), item["here"]) for item in job["earlier"])
+    return _Comparison(tuple(earlier), job["limit"])
+
+
+def _compared_fields(
+    new: Request, comparison: _Comparison | None, view: AnalysisView
+) -> frozenset[str]:
+    """Names of the columns that a comparison looks at."""
+    if comparison is None:
+        return frozenset()
+    parts = comparison.parts(new)
+    tables = {BAND, *(variable.name for _, variables in parts for variable in variables)}
+    fields = tables.union(*(cohort_fields(cohort) for cohort, _ in parts))
+    return frozenset(fields & set(view.variables))
+
+
+def _compare(table: pa.Table, new: Request, comparison: _Comparison, view: AnalysisView) -> Counts:
     """Count how far the cells of a question lie from those of earlier ones: see `overlap`."""
-    new = parse_request(job["question"], views)
-    earlier = [(parse_again(item["question"], views), item["here"]) for item in job["earlier"]]
-    questions = [new, *(question for question, here in earlier if here)]
-    view, cell = views[new.view], by_cell(new, (question for question, _ in earlier))
-    parts = [compared(question, cell=cell) for question in questions]
-    table = read(new.view, sorted({BAND, *_fields(parts)} & set(view.variables)))
-    codes = dict(zip((q.digest for q in questions), _cells(table, parts, view), strict=True))
-    sizes = [(codes[q.digest] if here else None, cells(q, cell=cell)) for q, here in earlier]
-    rows, size = codes[new.digest], cells(new, cell=cell)
-    return {OVERLAP: differences(rows, size, sizes, _bands(table, view), job["limit"])}
-
-
-def _fields(parts: Sequence[Compared]) -> set[str]:
-    """Names of the columns that the questions' cohorts and tables look at."""
-    tables = {variable.name for _, variables in parts for variable in variables}
-    return tables.union(*(cohort_fields(cohort) for cohort, _ in parts))
+    cell, here = comparison.by_cell(new), comparison.here(new)
+    codes = dict(
+        zip((q.digest for q in here), _cells(table, comparison.parts(new), view), strict=True)
+    )
+    sizes = [
+        (codes[question.digest] if answered else None, cells(question, cell=cell))
+        for question, answered in comparison.earlier
+    ]
+    size = cells(new, cell=cell)
+    return differences(codes[new.digest], size, sizes, _bands(table, view), comparison.limit)
 
 
 def _cells(

@@ -29,17 +29,17 @@ def holding(first: int, second: int) -> Compute:
     bands = np.zeros(rows.size, dtype=np.int64)
 
     def compute(request: Mapping[str, object], broadcast: Broadcast, release: str) -> Blocks:
-        if "compare" not in request:
-            counts = Counts(np.array([first, second]))
-            one, none = Counts(np.array([1])), Counts(np.array([0]))
-            return {"cells": counts, "contributing_sites": one, "missing": none}
-        job = request["compare"]
-        assert isinstance(job, dict)
+        counts = Counts(np.array([first, second]))
+        one, none = Counts(np.array([1])), Counts(np.array([0]))
+        blocks = {"cells": counts, "contributing_sites": one, "missing": none}
+        job = request.get("compare")
+        if not isinstance(job, dict):
+            return blocks
         earlier = [
             (rows if item["here"] else None, cells(parse_request(item["question"])))
             for item in job["earlier"]
         ]
-        return {OVERLAP: differences(rows, 2, earlier, bands, job["limit"])}
+        return {**blocks, OVERLAP: differences(rows, 2, earlier, bands, job["limit"])}
 
     return compute
 

@@ -53,21 +53,21 @@ RATE = parse_request(
 
 def compute(request: Mapping[str, object], broadcast: Broadcast, release: str) -> Blocks:
     """Plain statistics of a site, without a release: 20 patients in every cell."""
-    if "compare" in request:
-        return far_from_all(request["compare"])
-    asked = parse_request(request)
+    asked = parse_request({k: v for k, v in request.items() if k != "compare"})
     shapes = asked.shapes(broadcast)
-    return {
+    overlap = far_from_all(asked, request["compare"]) if "compare" in request else {}
+    blocks: dict[str, Counts | Sums] = {
         name: Counts(np.full(shape.size, 20))
         if shape.kind == "counts"
         else Sums(np.full(shape.size, 12.25))
         for name, shape in shapes.items()
     }
+    return {**blocks, **overlap}
 
 
-def far_from_all(job: Any) -> Blocks:
+def far_from_all(asked: Request, job: Any) -> Blocks:
     """The answer of a site whose cells differ much from all that was answered before."""
-    asked, *earlier = (parse_request(i["question"]) for i in (job, *job["earlier"]))
+    earlier = [parse_request(item["question"]) for item in job["earlier"]]
     cell = by_cell(asked, earlier)
     sizes, new = [cells(item, cell=cell) for item in earlier], cells(asked, cell=cell)
     none = np.full(20, -1)
