@@ -8,10 +8,9 @@ bound.
 
 A quantile is the pooled one of Hyndman and Fan's type 7 (the default of R and numpy):
     x(j) + (h - j)·(x(j+1) - x(j)),  h = (n - 1)·p + 1,  j = ⌊h⌋
-The order statistics are found by counting how many values lie at or below public cuts, 63 a round,
-which narrows the interval 64 times: never by a mean of the sites' own quantiles. With declared
-bounds they are known to the nearest multiple of the declared width and no closer; without, which
-only a rehearsal knows, to the last bit.
+The order statistics are found by counting how many values lie at or below public cuts, round by
+round (`federated.bisection`), never by a mean of the sites' own quantiles. With declared bounds
+they are known to the nearest multiple of the declared width and no closer.
 Source: Hyndman and Fan, American Statistician 50 (1996) 361; Chan, Golub and LeVeque, American
 Statistician 37 (1983) 242, on sums of squares.
 
@@ -28,6 +27,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from federated import bisection
 from federated.analysis import (
     Analysis,
     AnalysisView,
@@ -56,11 +56,9 @@ __all__ = ["ANALYSIS", "Describe", "choose_numbers", "combine", "design", "shape
 
 MOST_VARIABLES, MOST_PROBABILITIES, MOST_BY = 10, 9, 2
 DEFAULT_PROBABILITIES = (0.25, 0.5, 0.75)
-CUTS = 63
 MOST_CUTS = 100_000  # counts of a round, 2.4 MB from each site
 MOST_ROUNDS = 14  # 1 of counts; 11 narrow 2^64 floats down to one; 2 to spare
 FAR_FROM_CENTRE = 1000.0  # SDs; nearer, SD² keeps ten digits of sixteen
-SIGN = np.uint64(1 << 63)
 
 
 @dataclass(frozen=True)
@@ -83,25 +81,13 @@ class Describe:
 
 
 @dataclass(frozen=True)
-class _Search:
-    """Where the order statistics lie: keys (low, high] per group, variable, probability and j, j+1.
-
-    A key is a number's place among all that can be told apart, see `_values`.
-    """
-
-    low: NDArray[np.uint64]
-    high: NDArray[np.uint64]
-    rank: NDArray[np.int64]
-
-
-@dataclass(frozen=True)
 class _Known:
     """What the coordinator keeps between rounds."""
 
     rows: NDArray[np.int64]
     counts: NDArray[np.int64]
     missing: int
-    search: _Search
+    search: bisection.Search
     mean: NDArray[np.float64]
     sd: NDArray[np.float64]
     rounds: int
@@ -134,14 +120,14 @@ def design(parameters: Mapping[str, object], view: AnalysisView) -> Describe:
 def shapes(plan: Describe, broadcast: Broadcast) -> Shapes:
     """Counts and first cuts, then sums and finer cuts."""
     if broadcast:
-        cuts = (*plan.size, len(plan.probabilities), 2, CUTS)
+        cuts = (*plan.size, len(plan.probabilities), 2, bisection.CUTS)
         return {
             "below": Shape("counts", cuts),
             "sum": Shape("sums", plan.size),
             "squares": Shape("sums", plan.size),
         }
     return {
-        "below": Shape("counts", (*plan.size, CUTS)),
+        "below": Shape("counts", (*plan.size, bisection.CUTS)),
         "missing": Shape("counts", (1,)),
         "rows": Shape("counts", (plan.groups,)),
         "values": Shape("counts", plan.size),
@@ -155,12 +141,12 @@ def site(frame: Frame, plan: Describe, broadcast: Broadcast) -> Blocks:
     known = group[group >= 0]
     if broadcast:
         return _finer(columns, known, plan, broadcast)
-    first = _cuts(plan, _start(plan, np.zeros(plan.size, dtype=np.int64)))[:, :, 0, 0]
-    below = np.zeros((*plan.size, CUTS), dtype=np.int64)
+    first = bisection.first_cuts(plan.variables)
+    below = np.zeros((*plan.size, bisection.CUTS), dtype=np.int64)
     values = np.zeros(plan.size, dtype=np.int64)
     for v, column in enumerate(columns):
         for g, sorted_values in enumerate(_sorted(column, known, plan.groups)):
-            below[g, v] = np.searchsorted(sorted_values, first[g, v], side="right")
+            below[g, v] = np.searchsorted(sorted_values, first[v], side="right")
             values[g, v] = sorted_values.size
     return {
         "below": Counts(below),
@@ -202,18 +188,22 @@ def combine(total: Blocks, plan: Describe, ask: Ask) -> Ask | Done:
         return _judged(total, plan)
     known: _Known = ask.carry
     below = cast(NDArray[np.int64], total["below"].values)
-    search = _narrowed(known.search, below)
+    search = bisection.narrowed(known.search, below)
     centre = cast(NDArray[np.float64], ask.broadcast["centre"])
     moments = np.asarray(ask.broadcast["moments"], dtype=bool)
     told = np.asarray(ask.broadcast["quantiles"], dtype=bool)
     mean, sd = _moments(total, known.counts, centre, moments)
-    open_ = told[..., None] & (search.high - search.low > 1)
+    open_ = told[..., None] & search.open
     far = np.abs(np.nan_to_num(mean - centre)) > FAR_FROM_CENTRE * np.nan_to_num(sd)
     again = far & moments & (known.rounds < 5)
     following = _Known(known.rows, known.counts, known.missing, search, mean, sd, known.rounds + 1)
     if open_.any() or again.any():
         nearer = np.where(again, _coarse(mean), centre)
-        broadcast = {**ask.broadcast, "centre": nearer, "cuts": _cuts(plan, search)}
+        broadcast = {
+            **ask.broadcast,
+            "centre": nearer,
+            "cuts": bisection.cuts(plan.variables, search),
+        }
         return Ask(broadcast=broadcast, carry=following)
     return Done(_summaries(following, plan, told))
 
@@ -221,9 +211,9 @@ def combine(total: Blocks, plan: Describe, ask: Ask) -> Ask | Done:
 def _judged(total: Blocks, plan: Describe) -> Ask:
     """Have the gate decide on each mean and each quantile, from the pooled counts."""
     counts = cast(NDArray[np.int64], total["values"].values)
-    search = _start(plan, counts)
+    search = bisection.begin(plan.variables, plan.probabilities, counts)
     first = cast(NDArray[np.int64], total["below"].values)
-    search = _narrowed(search, np.broadcast_to(first[:, :, None, None, :], _deep(plan)))
+    search = bisection.narrowed(search, np.broadcast_to(first[:, :, None, None, :], _deep(plan)))
     p = np.asarray(plan.probabilities)
     each = np.repeat(counts[..., None], p.size, axis=-1)
     tails = np.broadcast_to(np.minimum(p, 1 - p), each.shape)
@@ -237,7 +227,7 @@ def _judged(total: Blocks, plan: Describe) -> Ask:
         rounds=1,
     )
     return Ask(
-        broadcast={"centre": _centre(plan), "cuts": _cuts(plan, search)},
+        broadcast={"centre": _centre(plan), "cuts": bisection.cuts(plan.variables, search)},
         screen={
             "moments": Screen(np.zeros_like(counts), counts),
             "quantiles": Screen(np.zeros_like(each), each, tails),
@@ -264,10 +254,7 @@ def _moments(
 
 def _summaries(known: _Known, plan: Describe, told: NDArray[np.bool_]) -> Summaries:
     """The outcome: order statistics become quantiles of type 7."""
-    values = np.stack(
-        [_values(item, known.search.high[:, v]) for v, item in enumerate(plan.variables)],
-        axis=1,
-    )
+    values = bisection.found(plan.variables, known.search)
     place = np.maximum(known.counts[..., None] - 1, 0) * np.asarray(plan.probabilities)
     part = place - np.floor(place)
     quantiles = values[..., 0] + part * (values[..., 1] - values[..., 0])
@@ -287,71 +274,7 @@ def _summaries(known: _Known, plan: Describe, told: NDArray[np.bool_]) -> Summar
 
 def _deep(plan: Describe) -> tuple[int, ...]:
     """Shape of the counts below finer cuts."""
-    return (*plan.size, len(plan.probabilities), 2, CUTS)
-
-
-def _start(plan: Describe, counts: NDArray[np.int64]) -> _Search:
-    """Every order statistic anywhere within the variable's range."""
-    size = _deep(plan)[:-1]
-    low, high = np.zeros(size, dtype=np.uint64), np.zeros(size, dtype=np.uint64)
-    for v, item in enumerate(plan.variables):
-        low[:, v], high[:, v] = _ends(item)
-    place = np.floor(np.maximum(counts[..., None] - 1, 0) * np.asarray(plan.probabilities))
-    lower = place.astype(np.int64) + 1
-    upper = np.minimum(lower + 1, np.maximum(counts[..., None], 1))
-    return _Search(low, high, np.stack([lower, upper], axis=-1))
-
-
-def _cut_keys(search: _Search) -> NDArray[np.uint64]:
-    """63 keys that divide each interval evenly; the last equal its end where it is narrow."""
-    width = search.high - search.low
-    share, rest = width // np.uint64(CUTS + 1), width % np.uint64(CUTS + 1)
-    steps = np.arange(1, CUTS + 1, dtype=np.uint64)
-    spare = np.minimum(steps, rest[..., None])
-    return np.asarray(search.low[..., None] + share[..., None] * steps + spare, dtype=np.uint64)
-
-
-def _cuts(plan: Describe, search: _Search) -> NDArray[np.float64]:
-    """The cuts of a round as numbers."""
-    keys = _cut_keys(search)
-    return np.stack(
-        [_values(v, keys[:, i], cut=True) for i, v in enumerate(plan.variables)], axis=1
-    )
-
-
-def _narrowed(search: _Search, below: NDArray[np.int64]) -> _Search:
-    """Each interval between the last cut with too few values below it and the first with enough."""
-    keys = _cut_keys(search)
-    enough = below >= search.rank[..., None]
-    ends = np.concatenate([search.low[..., None], keys, search.high[..., None]], axis=-1)
-    index = np.where(enough.any(axis=-1), np.argmax(enough, axis=-1), CUTS)[..., None]
-    low = np.take_along_axis(ends, index, axis=-1)[..., 0]
-    high = np.take_along_axis(ends, index + 1, axis=-1)[..., 0]
-    return _Search(low, high, search.rank)
-
-
-def _ends(item: Variable) -> tuple[np.uint64, np.uint64]:
-    """Keys just below the least and at the greatest value that can be told."""
-    if item.bounds:
-        low, high, step = item.bounds
-        return np.uint64(0), np.uint64(round((high - low) / step) + 1)
-    return np.uint64(0), np.uint64(0xFFEFFFFFFFFFFFFF)
-
-
-def _values(item: Variable, keys: NDArray[np.uint64], *, cut: bool = False) -> NDArray[np.float64]:
-    """Numbers of `keys`.
-
-    With bounds, key k is low + (k - 1)·step, and its cut lies half a step above, so that a value
-    belongs to the nearest multiple. Without, keys are the float64 numbers in their order: the bit
-    pattern of a positive one with the sign bit set, the complement of a negative one.
-    """
-    if item.bounds:
-        low, high, step = item.bounds
-        values = low + (keys.astype(np.float64) - 1) * step
-        return values + step / 2 if cut else np.minimum(values, high)
-    positive = keys >= SIGN
-    bits = np.where(positive, keys ^ SIGN, ~keys)
-    return np.nan_to_num(bits.view(np.float64), nan=-np.inf) + 0.0  # -0.0 is told as 0.0
+    return (*plan.size, len(plan.probabilities), 2, bisection.CUTS)
 
 
 def _centre(plan: Describe) -> NDArray[np.float64]:

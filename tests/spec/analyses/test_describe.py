@@ -71,6 +71,11 @@ def test_type_7_lies_between_two_values(views: Path) -> None:
     assert found["quantiles"]["0.1"] == pytest.approx(3.0, rel=1e-15)
 
 
+def test_quantiles_may_be_left_out(views: Path) -> None:
+    found = only(ask({"lyon": table([0.0, 10.0])}, views, quantiles=[]))
+    assert (found["mean"], found["quantiles"]) == (5.0, {})
+
+
 def test_an_sd_far_from_zero_loses_no_digits(views: Path) -> None:
     sites = {"lyon": table([1e9, 1e9 + 1]), "ulm": table([1e9 + 2])}
     found = only(ask(sites, views))
