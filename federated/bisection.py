@@ -2,8 +2,8 @@
 
 Each order statistic lies in an interval of keys, a key being a number's place among all that can be
 told apart. A round's 63 cuts divide every interval evenly; the counts below them say in which of
-the 64 parts it lies. With declared bounds the keys are the multiples of the declared width; without,
-which only a rehearsal knows, they are the float64 numbers themselves, found after eleven rounds.
+the 64 parts it lies. With declared bounds the keys are the multiples of the declared width;
+without, which only a rehearsal knows, they are the float64 numbers, found after eleven rounds.
 """
 
 from collections.abc import Sequence

@@ -3,7 +3,17 @@
 import numpy as np
 import pytest
 
-from federated.statistics import Blocks, Counts, Shape, Sums, check_blocks, tally_codes
+from federated import ring
+from federated.statistics import (
+    FRACTION_BITS,
+    Blocks,
+    Counts,
+    Shape,
+    Sums,
+    check_blocks,
+    fixed_point,
+    tally_codes,
+)
 
 
 SHAPES = {"cells": Shape("counts", (2, 3)), "time": Shape("sums", (2,))}
@@ -43,3 +53,12 @@ def test_a_sum_is_a_finite_float(values: np.ndarray) -> None:
 def test_the_length_of_a_shape_is_that_of_its_array() -> None:
     assert Shape("counts", (2, 3)).length == 6
     assert Shape("counts", ()).length == 1
+
+
+def test_what_the_ring_cannot_hold_is_rounded_to_what_it_can() -> None:
+    assert FRACTION_BITS == ring.FRACTION_BITS
+    values = np.array([0.1, -(2.0**-44) / 3, 2.0**-97, 1e-40, 0.0, 3e20])
+    rounded = fixed_point(values).values
+    ring.encode_sums(rounded)
+    assert rounded[[0, 4, 5]].tolist() == [0.1, 0.0, 3e20]
+    assert np.abs(rounded - values).max() <= 2.0**-97
