@@ -112,13 +112,15 @@ def _by_parts(word: str, known: Mapping[str, tuple[str, str]]) -> tuple[str, str
 
     All of its parts, in any order and language; otherwise the largest known word among its parts,
     when those that are as large mean one code, nothing is denied (`no consolidada`) and nothing
-    is short for something unknown (`verz. geheilt`).
+    is short for something unknown (`verz. geheilt`). Yes, no and unknown count as a whole alone:
+    "moved, unknown" is somebody who is lost.
     """
     listed = _parts_of(known, small=False)
     whole = _unfolded(word, listed)
     if (parts := LEXICON.parts(whole)) in listed:
         return (*listed[parts], PARTS)
-    every, among = LEXICON.parts(whole, small=True), _parts_of(known, small=True)
+    telling = {text: one for text, one in known.items() if text not in LEXICON.answers}
+    every, among = LEXICON.parts(whole, small=True), _parts_of(telling, small=True)
     if every & NEGATIONS or _unclear(whole, listed):
         return None
     inside = [one for one in among if one < every and len("".join(one)) >= SHORT_PART]

@@ -217,7 +217,8 @@ def test_a_name_is_known_by_its_parts(name: str, target: str) -> None:
     [
         ("Type", "maligne TCIRG1", "ARO_TCIRG1"), ("Type", "rezessiv (CLCN7)", "ARO_CLCN7"),
         ("Os", "diaphyse du fémur gauche", "femur_shaft"), ("Os", "fémur bas", "femur_distal"),
-        ("Consolidation", "no consolidada", ""), ("Consolidation", "verz. geheilt", ""),
+        ("Statut", "déménagé, inconnu", ""), ("Consolidation", "no consolidada", ""),
+        ("Consolidation", "verz. geheilt", ""),
     ],
 )  # fmt: skip
 def test_a_word_is_known_by_its_parts_and_never_against_a_denial(
