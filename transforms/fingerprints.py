@@ -64,17 +64,21 @@ def _remembered(path: Path, name: str, known: Known) -> list[object]:
         started = time.time_ns()
         digest = content_digest(path)
         settled = _state(path) == state and max(state[-2:]) < started - SETTLED_NS
+        settled = settled and digest != UNREADABLE
         return [*state, settled, digest]
     except OSError:
         return [UNREADABLE]
 
 
 def content_digest(path: Path) -> str:
-    """Return the SHA-256 of a file's content, or of why nobody will read it; may raise OSError."""
-    if reason := hopeless(path):
-        return hashlib.sha256(f"{path.stat().st_size} {reason}".encode()).hexdigest()
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """Return the SHA-256 of a file's content, or of why nobody will read it."""
+    try:
+        if reason := hopeless(path):
+            return hashlib.sha256(f"{path.stat().st_size} {reason}".encode()).hexdigest()
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return UNREADABLE
 
 
 def _state(path: Path) -> list[int]:

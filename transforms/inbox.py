@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 
-__all__ = ["DEEPEST", "closed_folders", "entries", "inbox_files"]
+__all__ = ["DEEPEST", "closed_folders", "entries", "inbox_files", "walk"]
 
 DEEPEST = 32  # folders within folders; nobody sorts exports so
 LONGEST = 3_800  # bytes of a folder's path; with a name of 255 it stays below the system's 4,096
@@ -19,13 +19,13 @@ def entries(inbox: Path) -> tuple[Path, ...]:
 
     What a link leads to is not looked into.
     """
-    found, _ = _walk(inbox)
+    found, _ = walk(inbox)
     return tuple(sorted(path for path in found if not path.name.startswith((".", "~$"))))
 
 
 def closed_folders(inbox: Path) -> frozenset[Path]:
     """Return the folders below `inbox` that cannot be looked into."""
-    return frozenset(_walk(inbox)[1])
+    return frozenset(walk(inbox)[1])
 
 
 def inbox_files(inbox: Path) -> tuple[Path, ...]:
@@ -36,8 +36,8 @@ def inbox_files(inbox: Path) -> tuple[Path, ...]:
     return tuple(path for path in entries(inbox) if path.is_file() and not path.is_symlink())
 
 
-def _walk(inbox: Path) -> tuple[list[Path], list[Path]]:
-    """Return all entries, and those of them that are folders which cannot be looked into."""
+def walk(inbox: Path) -> tuple[list[Path], list[Path]]:
+    """Return all entries, also hidden ones, and the folders which cannot be looked into."""
     found: list[Path] = []
     closed: list[Path] = []
     waiting = [(inbox, 0)]

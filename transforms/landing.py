@@ -17,6 +17,7 @@ from transforms.conversion_job import Parameters, person_sql
 from transforms.durable import remove
 from transforms.errors import UserError
 from transforms.fingerprints import content_digest
+from transforms.inbox import walk
 from transforms.intake import scratch, take_in
 from transforms.mapping import Source
 from transforms.mapping_check import load_mapping
@@ -127,7 +128,7 @@ def _persons(
 
 def _remove_all(folder: Path) -> int:
     """Empty a folder; return how many files there were."""
-    count = sum(1 for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else 0
+    count = sum(1 for path in walk(folder)[0] if path.is_file()) if folder.is_dir() else 0
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         remove(path)
     return count

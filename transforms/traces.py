@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from transforms.first_look import is_inflated
+from transforms.inbox import walk
 
 
 __all__ = ["traces"]
@@ -60,10 +61,10 @@ def traces(folder: Path, texts: Iterable[str]) -> tuple[Path, ...]:
     """
     wanted = [text for text in texts if text]
     pattern = _pattern(wanted)
-    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
-    return tuple(
-        path for path in files if not path.is_symlink() and _holds(path, pattern, set(wanted))
-    )
+    entries, closed = walk(folder)
+    files = (path for path in sorted(entries) if path.is_file() and not path.is_symlink())
+    found = [path for path in files if _holds(path, pattern, set(wanted))]
+    return tuple(sorted([*found, *closed]))
 
 
 def _pattern(texts: Iterable[str]) -> re.Pattern[bytes]:

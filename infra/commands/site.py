@@ -9,6 +9,7 @@ import typer
 from infra.output import AsJson, console, emit, table
 from infra.progress import Progress
 from transforms.errors import SetupError
+from transforms.inbox import inbox_files
 from transforms.site import (
     Site,
     create_site,
@@ -200,7 +201,7 @@ def _state(site: Site) -> dict[str, object]:
     from infra.consortium import node_walls
 
     walls = node_walls(site)
-    files = [path for path in site.inbox.rglob("*") if path.is_file()]
+    files = inbox_files(site.inbox)
     return {
         "site": site.id,
         "release": current_release(site),
