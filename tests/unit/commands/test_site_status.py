@@ -114,3 +114,30 @@ def test_a_site_may_say_since_when_it_is_open(tmp_path: Path) -> None:
         path.write_text(text.replace("# opened = 1998-01-01", f"opened = {wrong}"), "utf-8")
         with pytest.raises(SetupError, match="opened must be a day"):
             load_site(tmp_path / "a")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("executor = 1", "executor must be a table with user"),
+        ("[executor]\nuser = 7", "executor must be a table with user"),
+        ("[executor]\nnode = 'x'", "[executor] has no node; it has user"),
+    ],
+)
+def test_a_wrong_executor_is_named(tmp_path: Path, text: str, expected: str) -> None:
+    make(tmp_path / "a")
+    path = tmp_path / "a" / "site.toml"
+    whole = path.read_text("utf-8")
+    head = text if text.startswith("executor") else ""
+    path.write_text(f"{head}\n{whole}\n{'' if head else text}\n", encoding="utf-8")
+    with pytest.raises(SetupError) as caught:
+        load_site(tmp_path / "a")
+    assert expected in str(caught.value)
+
+
+def test_an_executor_may_have_a_user_of_its_own(tmp_path: Path) -> None:
+    make(tmp_path / "a")
+    assert load_site(tmp_path / "a").executor.user == ""
+    with (tmp_path / "a" / "site.toml").open("a", encoding="utf-8") as file:
+        file.write('\n[executor]\nuser = "marmor-executor"\n')
+    assert load_site(tmp_path / "a").executor.user == "marmor-executor"
