@@ -19,14 +19,7 @@ from transforms.errors import SourceError, raise_all
 from transforms.first_look import hopeless
 from transforms.inbox import inbox_files
 from transforms.mapping import Source
-from transforms.readers.keeper import (
-    ENVIRONMENT,
-    MEMORY_BYTES,
-    SECONDS,
-    Child,
-    Lost,
-    seconds_for,
-)
+from transforms.readers.keeper import Child, Lost
 from transforms.readers.relation import (
     PROVENANCE,
     SCHEMA,
@@ -39,15 +32,7 @@ from transforms.saying import Say, nothing
 from transforms.sql import identifier, qualified
 
 
-__all__ = [
-    "ENVIRONMENT",
-    "MEMORY_BYTES",
-    "SECONDS",
-    "Inbox",
-    "Refusal",
-    "read_inbox",
-    "seconds_for",
-]
+__all__ = ["Inbox", "Refusal", "read_inbox"]
 
 STAND_ALONE = ("delimited", "excel", "fhir", "phenopackets")  # a file needs no other file
 TRIED_ALONE = 20 * 2**20  # bytes; a larger file is not read once more only to know whether it can

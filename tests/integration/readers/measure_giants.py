@@ -108,7 +108,7 @@ GIANTS = (
           database("create table person(i int, x varchar generated always as "
                    "(repeat('a', 1000000))); insert into person select 1 from range(1000000)"),
           "person"),
-    Giant("far.xlsx", "excel", bytes_of(lambda: far("S"))),
+    Giant("far_text.xlsx", "excel", bytes_of(lambda: far("S"))),
     Giant("line_500mb.ndjson", "fhir",
           bytes_of(lambda: b'{"resourceType":"Patient","id":"' + b"a" * (500 << 20) + b'"}\n'),
           "patients"),
