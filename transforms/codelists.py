@@ -1,8 +1,8 @@
 """The dictionary's code lists as relations `codelist.<name>`, for rules and views to join."""
 
 import duckdb
-import pyarrow as pa
 
+from transforms.constants import load_constants
 from transforms.dictionary import DICTIONARY, Code, CodeList, Dictionary
 from transforms.sql import identifier, qualified
 
@@ -24,9 +24,8 @@ def load_codelists(
     """
     codelists = list(dictionary.codelists.values())
     connection.execute(f"create schema if not exists {identifier(SCHEMA)}")
-    connection.register("marmor_codes", _table(codelists))
-    connection.execute(f"create or replace table {qualified(SCHEMA, ALL)} as from marmor_codes")
-    connection.unregister("marmor_codes")
+    numbers = {"list": "bigint", "position": "bigint"}
+    load_constants(connection, qualified(SCHEMA, ALL), _table(codelists), numbers)
     connection.execute(";".join(_view(number, one) for number, one in enumerate(codelists)))
 
 
@@ -34,7 +33,7 @@ def _view(number: int, codelist: CodeList) -> str:
     """Return the statement that makes the view of one list, the `number`th."""
     columns = ["position", "code", "label", *_extras(list(codelist.codes.values()))]
     listed = ", ".join(identifier(column) for column in columns)
-    chosen = f"select {listed} from {qualified(SCHEMA, ALL)} where list = {number}"  # noqa: S608 - quoted names
+    chosen = f"select {listed} from {qualified(SCHEMA, ALL)} where list = {number}"
     return f"create or replace view {qualified(SCHEMA, codelist.name)} as {chosen}"
 
 
@@ -43,7 +42,7 @@ def _extras(codes: list[Code]) -> list[str]:
     return list(dict.fromkeys(key for code in codes for key in (*code.attributes, *code.codings)))
 
 
-def _table(codelists: list[CodeList]) -> pa.Table:
+def _table(codelists: list[CodeList]) -> dict[str, list[object]]:
     """Return all codes of all lists, with `list` as the number of each one's list."""
     placed = [
         (number, position, code)
@@ -51,13 +50,12 @@ def _table(codelists: list[CodeList]) -> pa.Table:
         for position, code in enumerate(codelist.codes.values())
     ]
     codes = [code for _, _, code in placed]
-    columns: dict[str, pa.Array] = {
-        "list": pa.array([number for number, _, _ in placed], pa.int64()),
-        "position": pa.array([position for _, position, _ in placed], pa.int64()),
-        "code": pa.array([code.code for code in codes], pa.string()),
-        "label": pa.array([code.label for code in codes], pa.string()),
+    columns: dict[str, list[object]] = {
+        "list": [number for number, _, _ in placed],
+        "position": [position for _, position, _ in placed],
+        "code": [code.code for code in codes],
+        "label": [code.label for code in codes],
     }
     for key in _extras(codes):
-        texts = [code.attributes.get(key, code.codings.get(key)) for code in codes]
-        columns[key] = pa.array(texts, pa.string())
-    return pa.table(columns)
+        columns[key] = [code.attributes.get(key, code.codings.get(key)) for code in codes]
+    return columns

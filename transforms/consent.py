@@ -10,13 +10,12 @@ import duckdb
 
 from transforms.dictionary import DICTIONARY, Dictionary
 from transforms.sql import identifier, qualified
-from transforms.staging import SCHEMA, column, stored_columns
+from transforms.staging import STORED, stored_columns, told
 
 
 __all__ = ["forget_texts"]
 
 KEPT = ("consent_reuse:raw", "consent_reuse:problem")
-UNREADABLE = f"{column('consent_reuse', 'problem')} is not null"
 NOBODY = (
     "person_id is null or person_id not in "
     "(select person_id from staged.person where person_id is not null)"
@@ -28,12 +27,14 @@ def forget_texts(
 ) -> None:
     """Empty the texts, and what could not be read of them, where no consent is known."""
     for table in dictionary.tables:
+        stored = stored_columns(connection, table)
         texts = [
             name
-            for name in sorted(stored_columns(connection, table))
+            for name in sorted(stored)
             if name.endswith((":raw", ":problem")) and name not in KEPT
         ]
-        whose = UNREADABLE if table == "person" else NOBODY
+        unreadable = f"{told(stored, 'consent_reuse:problem', 'varchar')} is not null"
+        whose = unreadable if table == "person" else NOBODY
         if texts:
             emptied = ", ".join(f"{identifier(name)} = null" for name in texts)
-            connection.execute(f"update {qualified(SCHEMA, table)} set {emptied} where {whose}")
+            connection.execute(f"update {qualified(STORED, table)} set {emptied} where {whose}")

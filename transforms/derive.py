@@ -1,4 +1,4 @@
-"""What harmonization itself fills in on staged rows: dates from ages, ages from dates, units.
+"""What harmonization itself fills in on staged rows: dates from ages, ages from dates, shares.
 
 Ages are years of 365.25 days. A field whose dictionary entry says how it is derived
 (`years from person.birth_date to …`, `precision of <date>`, `… of <coded field>`) is derived so
@@ -6,13 +6,13 @@ wherever that is possible; what the source says stays where it is not.
 """
 
 import re
+from collections.abc import Set as AbstractSet
 
 import duckdb
-import pyarrow as pa
 
 from transforms.dictionary import DICTIONARY, Dictionary, Field, Table
 from transforms.sql import identifier, qualified
-from transforms.staging import SCHEMA, column
+from transforms.staging import STORED, column, stored_columns
 from transforms.units import PERCENT
 
 
@@ -30,7 +30,7 @@ def derive(connection: duckdb.DuckDBPyConnection, dictionary: Dictionary = DICTI
     Needs `codelist.*` (see `transforms.codelists`) and leaves the relation
     `births(person_id, birth_date)`: one row per person, the first that is in order.
     """
-    _persons(connection)
+    _persons(connection, stored_columns(connection, "person"))
     connection.execute("""
         create or replace temp table births as
         select person_id, birth_date from staged.person where birth_date is not null
@@ -43,24 +43,41 @@ def derive(connection: duckdb.DuckDBPyConnection, dictionary: Dictionary = DICTI
         ) = 1
     """)
     for table in dictionary.tables.values():
-        for field in table.fields:
-            if field.type == "date" and field.name != "birth_date":
-                _date_from_age(connection, table, field)
-            if field.type == "number" and field.unit == "a":
-                _age_from_date(connection, table, field)
-        for field in table.fields:
-            if field.derived is not None:
-                _derived(connection, table, field)
-    _laboratory(connection, dictionary)
+        if _holds_rows(connection, table):
+            _fill(connection, table, stored_columns(connection, table.name))
+    _shares(connection)
 
 
-def _persons(connection: duckdb.DuckDBPyConnection) -> None:
+def _holds_rows(connection: duckdb.DuckDBPyConnection, table: Table) -> bool:
+    """Return whether anything is staged for a table."""
+    rows = qualified(STORED, table.name)
+    return bool(connection.execute(f"select 1 from {rows} limit 1").fetchall())
+
+
+def _fill(connection: duckdb.DuckDBPyConnection, table: Table, stored: AbstractSet[str]) -> None:
+    """Fill the derived fields of one table from what its conversions said."""
+    for field in table.fields:
+        if f"{field.name}:age" in stored and field.name != "birth_date":
+            _date_from_age(connection, table, field)
+        if f"{field.name}:event" in stored and field.type == "number":
+            _age_from_date(connection, table, field)
+    for field in table.fields:
+        if field.derived is not None:
+            _derived(connection, table, field, stored)
+
+
+def _persons(connection: duckdb.DuckDBPyConnection, stored: AbstractSet[str]) -> None:
     """Say how precise birth dates are, and give kindreds a pseudonym."""
-    connection.execute("""
-        update staged.person set
-            birth_date_precision = coalesce(birth_date_precision, "birth_date:precision"),
-            family_id = pseudonym('F', family_id)
-    """)
+    if "birth_date:precision" in stored:
+        connection.execute("""
+            update stored.person set birth_date_precision = "birth_date:precision"
+            where birth_date_precision is null
+        """)
+    if "family_id" in stored:
+        connection.execute("""
+            update stored.person set family_id = pseudonym('F', family_id)
+            where family_id is not null
+        """)
 
 
 def _date_from_age(connection: duckdb.DuckDBPyConnection, table: Table, field: Field) -> None:
@@ -72,7 +89,7 @@ def _date_from_age(connection: duckdb.DuckDBPyConnection, table: Table, field: F
     months = f"floor(round({age} * 12, 6))"
     rest = f"round(({age} * 12 - {months}) * $1 / 12)::integer"
     connection.execute(
-        f"update {qualified(SCHEMA, table.name)} as staged set {identifier(field.name)} = "
+        f"update {qualified(STORED, table.name)} as staged set {identifier(field.name)} = "
         f"(births.birth_date + to_months({months}::integer))::date + {rest} "
         f"from births where births.person_id = staged.person_id and {age} is not null",
         [DAYS_PER_YEAR],
@@ -83,17 +100,19 @@ def _age_from_date(connection: duckdb.DuckDBPyConnection, table: Table, field: F
     """Turn dates of an event into ages, where the rule was `date_to_age`."""
     event = column(field.name, "event")
     connection.execute(
-        f"update {qualified(SCHEMA, table.name)} as staged "
+        f"update {qualified(STORED, table.name)} as staged "
         f"set {identifier(field.name)} = date_diff('day', births.birth_date, {event}) / $1 "
         f"from births where births.person_id = staged.person_id and {event} is not null",
         [DAYS_PER_YEAR],
     )
 
 
-def _derived(connection: duckdb.DuckDBPyConnection, table: Table, field: Field) -> None:
+def _derived(
+    connection: duckdb.DuckDBPyConnection, table: Table, field: Field, stored: AbstractSet[str]
+) -> None:
     """Fill one field as its dictionary entry says."""
-    name, staged = identifier(field.name), qualified(SCHEMA, table.name)
-    if years := YEARS.fullmatch(field.derived or ""):
+    name, staged = identifier(field.name), qualified(STORED, table.name)
+    if (years := YEARS.fullmatch(field.derived or "")) and years[1] in stored:
         date = identifier(years[1])
         connection.execute(
             f"update {staged} as staged "
@@ -102,9 +121,12 @@ def _derived(connection: duckdb.DuckDBPyConnection, table: Table, field: Field) 
             [DAYS_PER_YEAR],
         )
     elif precision := PRECISION.fullmatch(field.derived or ""):
-        said = column(precision[1], "precision")
-        connection.execute(f"update {staged} set {name} = coalesce({name}, {said})")
-    elif attribute := ATTRIBUTE.fullmatch(field.derived or ""):
+        if f"{precision[1]}:precision" in stored:
+            said = column(precision[1], "precision")
+            connection.execute(
+                f"update {staged} set {name} = {said} where {name} is null and {said} is not null"
+            )
+    elif (attribute := ATTRIBUTE.fullmatch(field.derived or "")) and attribute[2] in stored:
         codelist = qualified("codelist", table.field(attribute[2]).codelist or "")
         connection.execute(
             f"update {staged} as staged set {name} = codes.{identifier(attribute[1])} "
@@ -112,25 +134,8 @@ def _derived(connection: duckdb.DuckDBPyConnection, table: Table, field: Field) 
         )
 
 
-def _laboratory(connection: duckdb.DuckDBPyConnection, dictionary: Dictionary) -> None:
-    """Say in which unit a laboratory value came and in which it stands now."""
-    units = pa.table(
-        {
-            "analyte": list(dictionary.analytes),
-            "unit": [analyte.unit for analyte in dictionary.analytes.values()],
-        }
-    )
-    connection.register("marmor_units", units)
-    connection.execute("""
-        update staged.lab_measurement as staged set
-            unit_ucum = marmor_units.unit,
-            value_source_unit = coalesce(value_source_unit, "value:unit"),
-            value_comparator = coalesce(value_comparator, "value:comparator"),
-            value_source = coalesce(value_source, "value:number"),
-            unit_status = case when "value:factor" <> 1 then 'converted' else 'declared' end
-        from marmor_units where marmor_units.analyte = staged.analyte
-    """)
-    connection.unregister("marmor_units")
+def _shares(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make counts of neutrophils that came as a share of the leukocytes."""
     if connection.execute(SHARES, [PERCENT]).fetchall():
         connection.execute(NEUTROPHILS, [PERCENT])
 
@@ -158,7 +163,7 @@ NEUTROPHILS = """
         where analyte = 'neutrophils' and "value:unit" = $1 and "value:number" between 0 and 100
         qualify count(distinct leukocytes) over (partition by row_id) = 1
     )
-    update staged.lab_measurement as staged
+    update stored.lab_measurement as staged
     set value = share.value, unit_status = 'converted', "value:problem" = null,
         "value:factor" = null
     from share where share.row_id = staged.row_id

@@ -34,7 +34,7 @@ from transforms.codelists import load_codelists
 from transforms.collect import Batch, code_version, inbox_files, load_batch
 from transforms.consent import forget_texts
 from transforms.derive import derive
-from transforms.dictionary import DICTIONARY, Table
+from transforms.dictionary import DICTIONARY
 from transforms.errors import MappingError, SourceError, raise_all
 from transforms.fingerprints import fingerprints
 from transforms.form_remedies import say_for_forms
@@ -48,9 +48,10 @@ from transforms.outcome import DONE, Harmonized, write_outcome
 from transforms.pseudonyms import install, site_key
 from transforms.rules import apply_rules
 from transforms.saying import Say, nothing
+from transforms.settle import settle
 from transforms.site import Site
-from transforms.sql import identifier, qualified
-from transforms.staging import SCHEMA, column, stage
+from transforms.sql import qualified
+from transforms.staging import SCHEMA, STORED, column, stage
 from transforms.tombstones import PREFIX, tombstones
 from transforms.unmapped import unmapped_values
 
@@ -176,7 +177,7 @@ def _judge(
     say("checking limits")
     check_limits(connection, mapping)
     for table in DICTIONARY.tables.values():
-        _settle(connection, table)
+        settle(connection, table)
     load_known(connection, mapping)
     say("applying rules")
     apply_rules(connection)
@@ -198,11 +199,16 @@ def _leave_out(connection: duckdb.DuckDBPyConnection, withdrawn: frozenset[str])
     )
     for table in DICTIONARY.tables:
         connection.execute(
-            f"delete from {qualified(SCHEMA, table)} "
+            f"delete from {qualified(STORED, table)} "
             "where person_id in (select person_id from withdrawn)"
         )
     ((count,),) = connection.execute("select count(*) from withdrawn").fetchall()
     return int(count)
+
+
+UNREADABLE = (
+    f"select row_id from staged.person where {column('consent_reuse', 'problem')} is not null"
+)
 
 
 def _exclude(connection: duckdb.DuckDBPyConnection, mapping: Mapping) -> dict[str, Any]:
@@ -225,27 +231,12 @@ def _exclude(connection: duckdb.DuckDBPyConnection, mapping: Mapping) -> dict[st
     )
     rows = {}
     for table in DICTIONARY.tables.values():
-        keep = f"and {column('consent_reuse', 'problem')} is null" if table.name == "person" else ""
+        keep = f"and row_id not in ({UNREADABLE})" if table.name == "person" else ""
         ((rows[table.name],),) = connection.execute(
-            f"delete from {qualified(SCHEMA, table.name)} where person_id in "
+            f"delete from {qualified(STORED, table.name)} where person_id in "
             f"(select person_id from without_consent) {keep}"
         ).fetchall()
     ((persons,),) = connection.execute(
         "select count(*) from without_consent anti join staged.person using (person_id)"
     ).fetchall()
     return {"excluded_for_consent": persons, "rows_excluded_for_consent": rows}
-
-
-def _settle(connection: duckdb.DuckDBPyConnection, table: Table) -> None:
-    """Make the harmonized table from staged rows without a hard violation."""
-    dates = [field.name for field in table.fields if field.type == "date"]
-    names = [identifier(name) for name in dict.fromkeys(("row_id", *table.field_names))]
-    if table.name != "person":
-        names[names.index(identifier(table.key[0]))] = f"row_id as {identifier(table.key[0])}"
-    listed = ", ".join([*names, *(column(name, "precision") for name in dates)])
-    connection.execute(
-        f"create or replace table {identifier(table.name)} as "
-        f"select {listed} from {qualified(SCHEMA, table.name)} where row_id not in "
-        "(select row_id from violations where table_name = $1 and severity = 'hard')",
-        [table.name],
-    )

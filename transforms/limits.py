@@ -27,15 +27,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import duckdb
-import pyarrow as pa
 
+from transforms.constants import load_constants
 from transforms.conversions import Parameters
 from transforms.dictionary import DICTIONARY, Dictionary, Field, Range, Table
 from transforms.mapping import NOT_HELD, FieldRule, Mapping
 from transforms.mapping_check import made_here
 from transforms.rule_checks import filled
 from transforms.sql import identifier, qualified
-from transforms.staging import SCHEMA, column
+from transforms.staging import SCHEMA, STORED, column, stored_columns
 from transforms.units import READ_AS_MEANT, WINDOWS, holds_analytes, normal_sql
 
 
@@ -84,20 +84,25 @@ def check_limits(
         checks = list(_checks(table, mapping, parameters))
         if not checks:
             continue
-        staged = qualified(SCHEMA, table.name)
-        selects = " union all ".join(_select(check, staged, parameters) for check in checks)
+        # one look at each row; only of those with a finding is asked which ones there are
+        any_of = " or ".join(f"({check.condition})" for check in checks)
+        found = ", ".join(_found(check, parameters) for check in checks)
         connection.execute(
-            f"insert into violations select {parameters.add(table.name)}, * from ({selects})",
+            f"insert into violations select {parameters.add(table.name)}, row_id, found.* from ("
+            f"select row_id, unnest([{found}]) as found from {qualified(SCHEMA, table.name)} "
+            f"where {any_of}) where found is not null",
             parameters,
         )
         _forget_malformed(connection, table)
     _check_analytes(connection, dictionary)
 
 
-def _select(check: _Check, staged: str, parameters: Parameters) -> str:
-    """Return the query for the rows that a check finds."""
-    listed = ", ".join([parameters.add(check.field), *check.found])
-    return f"select row_id, {listed} from {staged} where {check.condition}"
+def _found(check: _Check, parameters: Parameters) -> str:
+    """Return the expression of what a check finds in a row; NULL for nothing."""
+    names = ("field", "rule", "severity", "remedy")
+    values = (parameters.add(check.field), *check.found)
+    told = (f"'{name}': {value}::varchar" for name, value in zip(names, values, strict=True))
+    return f"case when {check.condition} then {{{', '.join(told)}}} end"
 
 
 def _checks(table: Table, mapping: Mapping, parameters: Parameters) -> Iterator[_Check]:
@@ -217,12 +222,15 @@ def _expected(limits: Range) -> str:
 
 def _forget_malformed(connection: duckdb.DuckDBPyConnection, table: Table) -> None:
     """Empty texts that have not the form they must have, in fields that may be empty."""
+    stored = stored_columns(connection, table.name)
     for field in table.fields:
         if field.pattern is None or field.type != "string" or field.obligation == "mandatory":
             continue
+        if field.name not in stored:
+            continue
         name = identifier(field.name)
         connection.execute(
-            f"update {qualified(SCHEMA, table.name)} set {name} = null "
+            f"update {qualified(STORED, table.name)} set {name} = null "
             f"where not regexp_matches({name}, $1)",
             [field.pattern],
         )
@@ -240,35 +248,35 @@ def _check_analytes(connection: duckdb.DuckDBPyConnection, dictionary: Dictionar
         for field in table.fields
         if holds_analytes(table, field)
     ]
-    _register_analytes(connection, dictionary)
+    _load_analytes(connection, dictionary)
     for table in tables:
         staged = qualified(SCHEMA, table.name)
         query = JUDGED.format(staged=staged, declared=normal_sql("staged.value_source_unit"))
         connection.execute(f"create or replace temp table judged_value as {query}")
         connection.execute(f"insert into violations select $1, * from ({FOUND})", [table.name])
         connection.execute(
-            f"update {staged} as staged set unit_status = case when readable then 'overruled' "
-            "else 'suspect' end, value = case when readable then number * meant else value end "
+            f"update {qualified(STORED, table.name)} as staged set unit_status = "
+            "case when readable then 'overruled' else 'suspect' end, "
+            "value = case when readable then number * meant else value end "
             "from judged_value where judged_value.row_id = staged.row_id and looks_like is not null"
         )
 
 
-def _register_analytes(connection: duckdb.DuckDBPyConnection, dictionary: Dictionary) -> None:
+def _load_analytes(connection: duckdb.DuckDBPyConnection, dictionary: Dictionary) -> None:
     """Make `analyte_limits` and `unit_windows`: limits, and what each other unit would mean."""
     analytes = list(dictionary.analytes.values())
     limits = {
-        "analyte": pa.array([a.code for a in analytes], pa.string()),
-        **{
-            f"{kind}_{side}": pa.array(
-                [getattr(getattr(a, kind), side, None) for a in analytes], pa.float64()
-            )
-            for kind in ("hard", "soft")
-            for side in ("low", "high")
-        },
-        "expected": pa.array([f"{_expected(a.hard)} {a.unit}: {a.hard.reason}" for a in analytes]),
-        "unusual": pa.array(
-            [f"{_expected(a.soft)} {a.unit}: {a.soft.reason}" if a.soft else "" for a in analytes]
-        ),
+        f"{kind}_{side}": [getattr(getattr(one, kind), side, None) for one in analytes]
+        for kind in ("hard", "soft")
+        for side in ("low", "high")
+    }
+    texts = {
+        "analyte": [one.code for one in analytes],
+        "expected": [f"{_expected(one.hard)} {one.unit}: {one.hard.reason}" for one in analytes],
+        "unusual": [
+            f"{_expected(one.soft)} {one.unit}: {one.soft.reason}" if one.soft else ""
+            for one in analytes
+        ],
     }
     others = [
         (analyte.code, position, unit, float(factor))
@@ -281,23 +289,28 @@ def _register_analytes(connection: duckdb.DuckDBPyConnection, dictionary: Dictio
         for code, list_of in WINDOWS.items()
         for window in list_of
     ]
-    named = {
-        "analyte_limits": pa.table(limits),
-        "other_units": _columns(("analyte", "position", "unit", "factor"), others),
-        "read_as_meant": _columns(("analyte",), [(code,) for code in READ_AS_MEANT]),
-        "unit_windows": _columns(
-            ("analyte", "declared", "low", "high", "looks_like", "of_batch"), windows
-        ),
-    }
-    for name, table in named.items():
-        connection.register("marmor_limits", table)
-        connection.execute(f"create or replace temp table {identifier(name)} as from marmor_limits")
-        connection.unregister("marmor_limits")
+    names = ("analyte", "declared", "low", "high", "looks_like", "of_batch")
+    columns: dict[str, Sequence[object]] = {**texts, **limits}
+    numbers = dict.fromkeys(limits, "double")
+    load_constants(connection, "analyte_limits", columns, numbers)
+    load_constants(connection, "read_as_meant", {"analyte": READ_AS_MEANT})
+    load_constants(
+        connection,
+        "other_units",
+        _columns(("analyte", "position", "unit", "factor"), others),
+        {"position": "bigint", "factor": "double"},
+    )
+    load_constants(
+        connection,
+        "unit_windows",
+        _columns(names, windows),
+        {"low": "double", "high": "double", "of_batch": "boolean"},
+    )
 
 
-def _columns(names: tuple[str, ...], rows: Sequence[tuple[object, ...]]) -> pa.Table:
-    """Return rows of constants as an Arrow table."""
-    return pa.table({name: [row[i] for row in rows] for i, name in enumerate(names)})
+def _columns(names: tuple[str, ...], rows: Sequence[tuple[object, ...]]) -> dict[str, list[object]]:
+    """Return rows of constants by column."""
+    return {name: [row[place] for row in rows] for place, name in enumerate(names)}
 
 
 JUDGED = """

@@ -22,7 +22,7 @@ from transforms.dictionary import DICTIONARY, Dictionary, Table
 from transforms.mapping import NOT_HELD, Mapping
 from transforms.rule_checks import filled
 from transforms.sql import identifier, qualified
-from transforms.staging import BASE, SCHEMA, column, stored_columns
+from transforms.staging import BASE, SCHEMA, STORED, column, stored_columns
 
 
 __all__ = ["merge_sources"]
@@ -56,6 +56,11 @@ class _Merge:
         return qualified(SCHEMA, self.table.name)
 
     @property
+    def stored(self) -> str:
+        """The quoted name of the table behind it."""
+        return qualified(STORED, self.table.name)
+
+    @property
     def fields(self) -> tuple[str, ...]:
         """The fields that sources fill."""
         own = (*self.table.key, "person_id", *BASE)
@@ -83,12 +88,9 @@ def merge_sources(
 
 def _leave_repeated(connection: duckdb.DuckDBPyConnection, table: Table, mapping: Mapping) -> int:
     """Take away rows whose values stand in an earlier file for the same person; return how many."""
-    staged = qualified(SCHEMA, table.name)
-    ((files,),) = connection.execute(
-        f"select count(distinct (source_id, source_file)) from {staged}"
-    ).fetchall()
+    staged = qualified(STORED, table.name)
     values = ", ".join(_values(table, mapping, stored_columns(connection, table.name)))
-    if files < 2 or not values:
+    if not values or not _several_files(connection, table):
         return 0
     connection.execute(
         f"create or replace temp table repeated as with told as (select row_id, person_id, "
@@ -116,6 +118,12 @@ def _leave_repeated(connection: duckdb.DuckDBPyConnection, table: Table, mapping
     return int(count)
 
 
+def _several_files(connection: duckdb.DuckDBPyConnection, table: Table) -> bool:
+    """Return whether the rows of a table come from more than one file."""
+    files = f"select distinct source_id, source_file from {qualified(STORED, table.name)} limit 2"
+    return len(connection.execute(files).fetchall()) > 1
+
+
 def _values(table: Table, mapping: Mapping, columns: frozenset[str]) -> Iterator[str]:
     """Yield in what two rows must be alike: values, and texts that could not be read."""
     rules = [rule for rule in mapping.fields if rule.table == table.name]
@@ -136,6 +144,8 @@ def _values(table: Table, mapping: Mapping, columns: frozenset[str]) -> Iterator
 
 def _unite(merge: _Merge) -> int:
     """Make one row per person of the rows of several files; return how many rows went into it."""
+    if not _several_files(merge.connection, merge.table):
+        return 0
     merge.connection.execute(
         f"create or replace temp table several as with firsts as (select *, row_number() over ("
         f"partition by person_id, source_id, source_file "
@@ -221,9 +231,9 @@ def _replace(merge: _Merge) -> None:
         "from several group by person_id"
     )
     merge.connection.execute(
-        f"delete from {merge.staged} where row_id in (select row_id from several)"
+        f"delete from {merge.stored} where row_id in (select row_id from several)"
     )
-    merge.connection.execute(f"insert into {merge.staged} by name select * from united")
+    merge.connection.execute(f"insert into {merge.stored} by name select * from united")
 
 
 def _chosen(merge: _Merge, name: str) -> str:

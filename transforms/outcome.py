@@ -14,7 +14,7 @@ import pyarrow.csv as pa_csv
 
 from transforms.collect import Batch
 from transforms.dictionary import DICTIONARY, Table
-from transforms.dictionary.arrow import schema
+from transforms.dictionary.arrow import distinct_columns, schema
 from transforms.durable import write_json
 from transforms.formulas import disarmed_column
 from transforms.mapping import NOT_HELD, Mapping
@@ -23,7 +23,7 @@ from transforms.parquet import write_parquet, write_parquet_stream
 from transforms.rule_checks import filled
 from transforms.site import Site
 from transforms.sql import identifier, qualified
-from transforms.staging import SCHEMA, column
+from transforms.staging import REJECTED, STORED, column, stored_columns
 
 
 __all__ = ["DONE", "Harmonized", "coverage", "refused_files", "write_outcome"]
@@ -32,6 +32,8 @@ REJECTS = (
     "table", "source_file", "source_sheet", "source_row", "field", "rule", "severity", "remedy",
 )  # fmt: skip
 DONE = "harmonization.json"
+# No two rows of a table are alike in all of these, which are numbers to the database.
+ORDER = ("person_id", "source_file", "source_sheet", "source_row", "source_id", "bracket")
 BATCH_ROWS = 2**17  # as many as a row group has, so that nothing is put together again
 
 
@@ -93,13 +95,13 @@ def refused_files(site: Site, run_id: str) -> tuple[str, ...]:
 
 
 def _write_table(connection: duckdb.DuckDBPyConnection, table: Table, path: Path) -> int:
-    """Write one harmonized table, ordered by person and key; return its rows."""
-    order = dict.fromkeys(("person_id", *table.key, "source_file", "source_row"))
+    """Write one harmonized table, ordered by person and then by place; return its rows."""
     rows = connection.sql(
         f"select {_listed(table.field_names)} from {identifier(table.name)} "
-        f"order by {_listed(tuple(order))}"
+        f"order by {_listed(ORDER)}"
     )
-    return write_parquet_stream(rows.to_arrow_reader(BATCH_ROWS), schema(table), path)
+    batches = rows.to_arrow_reader(BATCH_ROWS)
+    return write_parquet_stream(batches, schema(table), path, distinct_columns(table))
 
 
 FLAGS = """
@@ -113,22 +115,27 @@ FLAGS = """
 
 
 def _all_rejects(connection: duckdb.DuckDBPyConnection) -> None:
-    """Make `rejects` with the text looked at in `value`, and `kept`: ids of rows that remain."""
+    """Make `rejects` with the text looked at in `value`, and `kept`: flagged rows that remain."""
     parts, kept = [], []
     for table in DICTIONARY.tables.values():
+        stored = stored_columns(connection, table.name)
         raws = " ".join(
             f"when '{field.name}' then staged.{column(field.name, 'raw')}"
             for field in table.fields
-            if field.name != "person_id" and not field.name.startswith("source_")
+            if f"{field.name}:raw" in stored
         )
+        value = f"case violations.field {raws} end" if raws else "null::varchar"
         parts.append(
             'select table_name as "table", source_file, source_sheet, source_row, bracket, '
             "violations.field, rule, violations.severity, remedy, "
-            f"case violations.field {raws} end as value from violations "
-            f"join {qualified(SCHEMA, table.name)} as staged using (row_id) "
-            f"where violations.severity = 'hard' and table_name = '{table.name}'"
+            f"{value} as value from violations "
+            f"join {qualified(STORED, table.name)} as staged using (row_id) "
+            f"where {REJECTED} and violations.severity = 'hard' and table_name = '{table.name}'"
         )
-        kept.append(f"select row_id from {identifier(table.name)}")
+        kept.append(
+            f"select row_id from {identifier(table.name)} where row_id in "
+            "(select row_id from violations where severity <> 'hard')"
+        )
     connection.execute(f"create or replace temp table rejects as {' union all '.join(parts)}")
     connection.execute(f"create or replace temp table kept as {' union all '.join(kept)}")
 

@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Literal
 
 import duckdb
-import pyarrow as pa
 
+from transforms.constants import load_constants
 from transforms.dates import ends
 from transforms.dictionary import DICTIONARY, Dictionary, Table
 from transforms.identifiers import KNOWN, anything_sql, words_sql
+from transforms.settle import reject
 from transforms.sql import identifier
 from transforms.staging import column
 
@@ -37,13 +38,16 @@ NO_EVENT = (
 )
 # Each distinct text is looked at once.
 IDENTIFIED = f"""
-with typed as materialized (PARTS),
-identifying as (select text from (select distinct text from typed) where {anything_sql("text")})
+with typed as not materialized (PARTS),
+texts as materialized (select distinct text from typed),
+identifying as (select text from texts where {anything_sql("text")}),
+naming as (
+    select distinct person_id, text
+    from (select text, unnest({words_sql("text")}) as word from texts) join {KNOWN} using (word)
+)
 select "table", row_id, field from typed semi join identifying using (text)
 union all
-select "table", row_id, field
-from (select "table", row_id, person_id, field, unnest({words_sql("text")}) as word from typed)
-semi join {KNOWN} using (person_id, word)
+select "table", row_id, field from typed semi join naming using (person_id, text)
 """
 # Made by harmonization itself: nothing that a person typed is in them.
 MADE_HERE = (
@@ -106,22 +110,13 @@ def apply_rules(
             [rule.id, rule.severity, rule.remedy],
         ).fetchall()
         if rule.severity == "hard" and found:
-            _take_away(connection, rule)
+            for table in rule.tables:
+                reject(connection, table, rule.id)
 
 
 def _holds_rows(connection: duckdb.DuckDBPyConnection, table: str) -> bool:
     """Return whether a table has a row."""
     return bool(connection.execute(f"select 1 from {table} limit 1").fetchall())
-
-
-def _take_away(connection: duckdb.DuckDBPyConnection, rule: Rule) -> None:
-    """Delete the rows that a hard rule found."""
-    for table in rule.tables:
-        connection.execute(
-            f"delete from {identifier(table)} where row_id in "
-            "(select row_id from violations where table_name = $1 and rule = $2)",
-            [table, rule.id],
-        )
 
 
 def _relations(
@@ -172,13 +167,12 @@ def _span(field: str) -> str:
 def _load_loinc(connection: duckdb.DuckDBPyConnection, dictionary: Dictionary) -> None:
     """Make the relation `loinc`: the codes of analytes with the property that each one measures."""
     rows = [
-        {"analyte": analyte.code, "loinc": loinc, "property": measured}
+        (analyte.code, loinc, measured)
         for analyte in dictionary.analytes.values()
         for loinc, measured in analyte.loinc.items()
     ]
-    connection.register("marmor_loinc", pa.Table.from_pylist(rows))
-    connection.execute("create or replace temp table loinc as from marmor_loinc")
-    connection.unregister("marmor_loinc")
+    columns = zip(("analyte", "loinc", "property"), zip(*rows, strict=True), strict=True)
+    load_constants(connection, "loinc", dict(columns))
 
 
 def _orphans(dictionary: Dictionary) -> dict[str, str]:

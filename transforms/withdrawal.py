@@ -26,7 +26,7 @@ import pyarrow.parquet as pq
 from transforms import audit
 from transforms.aggregate import aggregate
 from transforms.dictionary import DICTIONARY, Table
-from transforms.dictionary.arrow import schema
+from transforms.dictionary.arrow import distinct_columns, schema
 from transforms.durable import remove
 from transforms.errors import ReleaseError
 from transforms.hold import next_quarter
@@ -259,7 +259,8 @@ def _without(release: Path, table: Table, gone: frozenset[str], path: Path) -> N
         else pa.nulls(rows.num_rows, item.type)
         for item in wanted
     ]  # fmt: skip
-    write_parquet(pa.table(columns, names=wanted.names).cast(wanted), path)
+    kept = pa.table(columns, names=wanted.names).cast(wanted)
+    write_parquet(kept, path, distinct_columns(table))
 
 
 def _cleared(column: pa.ChunkedArray, persons: pa.Array) -> pa.ChunkedArray:

@@ -5,7 +5,7 @@ import pyarrow as pa
 from transforms.dictionary.model import Field, FieldType, Table, View
 
 
-__all__ = ["schema"]
+__all__ = ["distinct_columns", "schema"]
 
 TYPES: dict[FieldType, pa.DataType] = {
     "string": pa.string(),
@@ -21,6 +21,16 @@ TYPES: dict[FieldType, pa.DataType] = {
 def schema(part: Table | View) -> pa.Schema:
     """Return the Arrow schema of a table or an analysis view, columns in dictionary order."""
     return pa.schema([_field(field) for field in part.fields])
+
+
+def distinct_columns(table: Table) -> tuple[str, ...]:
+    """Return the columns of a table whose values hardly repeat: its own key, the row it came from.
+
+    >>> from transforms.dictionary import DICTIONARY
+    >>> distinct_columns(DICTIONARY.tables["fracture"])
+    ('fracture_id', 'source_row')
+    """
+    return (*(key for key in table.key if key != "person_id"), "source_row")
 
 
 def _field(field: Field) -> pa.Field:

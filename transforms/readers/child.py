@@ -120,12 +120,23 @@ def _import_all() -> None:
     """Import what readers need while files can still be opened."""
     import codecs
 
+    sys.meta_path.insert(0, _WithoutPandas)
     import python_calamine  # noqa: F401
 
     import transforms.readers  # noqa: F401
 
     for name in ENCODINGS:
         codecs.lookup(name)
+
+
+class _WithoutPandas:
+    """Hides pandas from Arrow, which imports it when there is one: time and memory for nothing."""
+
+    @staticmethod
+    def find_spec(name: str, path: object = None, target: object = None) -> None:
+        """Say that there is no pandas; leave all else to those who come after."""
+        if name == "pandas":
+            raise ModuleNotFoundError(name=name)
 
 
 def _readable(inbox: Path) -> list[Path]:

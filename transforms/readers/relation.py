@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 from transforms.errors import SourceError
 from transforms.first_look import AT_ONCE, is_inflated
 from transforms.inbox import closed_folders, entries
+from transforms.parquet import write_scratch
 from transforms.sql import identifier, qualified
 
 
@@ -419,44 +420,30 @@ def _lay_down(
     name: str, parts: Sequence[Part | Stream], connection: duckdb.DuckDBPyConnection
 ) -> _Tally:
     """Let all blocks flow into the table `source.<name>`, or into a Parquet file."""
-    columns, tally, caught = parts[0].columns, _Tally(0, Counter()), []
-
-    def batches() -> Iterator[pa.RecordBatch]:
-        try:
-            for piece in parts:
-                for block in piece.blocks():
-                    tidy = _tidy(block, columns, tally)
-                    yield from tidy.to_batches(max_chunksize=BATCH_ROWS)
-        except Exception as error:  # it has to come through DuckDB, which would make it another
-            caught.append(error)
-            raise
-
+    columns, tally, folder = parts[0].columns, _Tally(0, Counter()), _folder.get()
     fields = [*((column, pa.string()) for column in (*columns, *PROVENANCE[:2]))]
     schema = pa.schema([*fields, (PROVENANCE[2], pa.int64())])
-    connection.execute(f"create schema if not exists {identifier(SCHEMA)}")
-    connection.register("marmor_source", pa.RecordBatchReader.from_batches(schema, batches()))
-    try:
-        connection.execute(_destination(name, len(columns)))
-    except duckdb.Error:
-        if caught:
-            raise caught[0] from None
-        raise
-    finally:
-        connection.unregister("marmor_source")
+    batches = (
+        batch
+        for piece in parts
+        for block in piece.blocks()
+        for batch in _tidy(block, columns, tally).to_batches(max_chunksize=BATCH_ROWS)
+    )
+    if folder is None:
+        _make_table(name, pa.Table.from_batches(batches, schema), connection)
+    else:
+        rows = max(MIN_GROUP_ROWS, min(GROUP_ROWS, GROUP_CELLS // max(1, len(columns))))
+        write_scratch(batches, schema, folder / parquet_name(name), rows)
     return tally
 
 
-def _destination(name: str, width: int) -> str:
-    """Return the statement that takes the rows of `marmor_source` to where they are wanted."""
-    folder = _folder.get()
-    if folder is None:
-        return f"create or replace table {qualified(SCHEMA, name)} as from marmor_source"
-    path = str(folder / parquet_name(name)).replace("'", "''")
-    rows = max(MIN_GROUP_ROWS, min(GROUP_ROWS, GROUP_CELLS // max(1, width)))
-    return (
-        f"copy (from marmor_source) to '{path}' "
-        f"(format parquet, compression lz4_raw, row_group_size {rows})"
-    )
+def _make_table(name: str, rows: pa.Table, connection: duckdb.DuckDBPyConnection) -> None:
+    """Make the table `source.<name>`."""
+    connection.execute(f"create schema if not exists {identifier(SCHEMA)}")
+    connection.register("marmor_source", rows)
+    relation = qualified(SCHEMA, name)
+    connection.execute(f"create or replace table {relation} as from marmor_source")
+    connection.unregister("marmor_source")
 
 
 def _drop(name: str, columns: Iterable[str], connection: duckdb.DuckDBPyConnection) -> None:

@@ -12,7 +12,8 @@ from transforms.codelists import load_codelists
 from transforms.dictionary import DICTIONARY
 from transforms.dictionary.arrow import schema
 from transforms.rules import RULES, apply_rules
-from transforms.sql import identifier
+from transforms.sql import identifier, qualified
+from transforms.staging import REJECTED, STORED
 
 
 D = datetime.date.fromisoformat
@@ -62,6 +63,7 @@ def database() -> duckdb.DuckDBPyConnection:
     """Return the database of all cases, with the code lists."""
     connection = duckdb.connect()
     load_codelists(connection)
+    connection.execute(f"create schema {STORED}")
     connection.execute(
         "create table run as select $1::date as ingest_date, 'FR' as country, "
         "date '1984-06-01' as opened",
@@ -110,7 +112,14 @@ def lay_down(connection: duckdb.DuckDBPyConnection, name: str, rows: list[Row]) 
                          *(pa.field(date, pa.string()) for date in dates)])  # fmt: skip
     full = [{"person_id": "P1", "row_id": row.get(table.key[0]), **row} for row in rows]
     connection.register("rows", pa.Table.from_pylist(full, columns))
-    connection.execute(f"create or replace table {identifier(name)} as from rows")
+    stored, harmonized = qualified(STORED, name), identifier(name)
+    connection.execute(
+        f"create or replace table {stored} as select *, false as {REJECTED} from rows"
+    )
+    connection.execute(
+        f"create or replace view {harmonized} as "
+        f"select * exclude ({REJECTED}) from {stored} where not {REJECTED}"
+    )
     connection.unregister("rows")
 
 
