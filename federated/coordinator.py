@@ -83,7 +83,7 @@ Carrier = TypeVar("Carrier", Contributed, Masked)
 
 MOST_ATTEMPTS = 6
 PAUSE = 0.05  # seconds, at first
-LONGEST_TURN = 5.0  # seconds that a query waits for the first sum of those about the same view
+LONGEST_TURN = 15.0  # seconds that a query waits for the first sum of those about the same view
 TURNS: dict[tuple[Path, str], threading.Lock] = {}
 TURNS_LOCK = threading.Lock()
 

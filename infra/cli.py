@@ -15,6 +15,7 @@ import typer
 
 from infra.commands import (
     consortium,
+    consortium_ledger,  # noqa: F401 - adds its commands to `consortium`
     demo,
     dictionary,
     quality,
