@@ -13,6 +13,9 @@ time of a public grid; the result is that of `coxph` without strata on times rou
 grid. Times of a named grid are merged until each has 13 pooled events, so that no two risk sets
 differ by few; {"step": s} merges nothing and is for rehearsals, because the gate refuses it.
 
+Rows that lack a value count as missing; so do those never at risk, whose entry is not before their
+exit or whose time is negative.
+
 A round counts (two with a pooled baseline); then each Newton step is one round, five or six in all;
 a further one adds what the robust variance or the test of proportional hazards need:
     robust: C (Σ_c u_c u_c') C,  u_c: the summed score residuals of patient c, C = I⁻¹

@@ -9,6 +9,9 @@ the gaussian family, whose tests use Student's t. Errors that do not rest on the
 by patient: C (Σ_c u_c u_c') C, C = information⁻¹, u_c a patient's summed score (HC0, CR0, without
 a small-sample factor).
 
+Rows that lack a value count as missing; so do a negative outcome of the poisson family and an
+exposure that is not above 0.
+
 Columns are taken around a pooled mean rounded to three digits, so that age or year near one another
 cost no digits; the intercept is put back afterwards.
 Sources: McCullagh and Nelder, Generalized Linear Models, 2nd ed. (1989), 2.5; White, Econometrica
