@@ -94,10 +94,19 @@ def build(consortium: Consortium) -> Door:
     post = PostOffice(flower.state.linkstate_factory.state())
     ask = ask_by(post)
 
-    def members() -> Members:
+    def follow() -> Members:
         found = files.current()
         post.admit(found.keys)
         return found
+
+    def members() -> Members:
+        try:
+            return follow()
+        except UserError:  # which names files here: for the operator's log alone
+            raise ConsortiumError(
+                "the consortium's own files do not fit together just now; tell its operator, whose "
+                "log says what is wrong"
+            ) from None
 
     def answer(request: Request, analyst: str) -> Result:
         now = members()
@@ -118,8 +127,8 @@ def build(consortium: Consortium) -> Door:
         replies = ask(dict.fromkeys(members().roster.sites, Hello()), PATIENCE)
         return sum(isinstance(reply, Present) for reply in replies.values())
 
-    members()
-    _every(RECHECK, members)
+    follow()
+    _every(RECHECK, follow)
     marmor = rest_app(
         Services(
             tokens=tokens,

@@ -90,8 +90,10 @@ def test_a_broken_roster_stops_queries_and_not_the_gateway(world: Running) -> No
     agreed = path.read_text()
     with world.client() as client:
         path.write_text("[")
-        with pytest.raises(ConsortiumError, match=r"roster\.toml"):
+        with pytest.raises(ConsortiumError, match="tell its operator") as told:
             client.run(new_question())
+        assert str(world.folder) not in str(told.value)
+        await_true(lambda: "roster.toml: not a TOML file" in world.gateway_log())
         path.write_text(agreed)
         assert set(client.run(new_question()).provenance["releases"]) == set(NAMES)
 
