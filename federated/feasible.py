@@ -115,6 +115,8 @@ def _bound(
 
 def _claim(cell: Any, cells: tuple[int, ...], zero_is_seen: bool, policy: Policy) -> Claim:
     """What one told count says."""
+    if isinstance(cell, Mapping) and cell["withheld"] != "small_cell":
+        return Claim(cells, 0, UNBOUNDED, withheld=True)  # whatever it is
     if isinstance(cell, Mapping):
         return Claim(cells, 1 if zero_is_seen else 0, policy.grid, withheld=True)
     low = _low(cell, policy)

@@ -48,7 +48,7 @@ from numpy.typing import NDArray
 from federated.analysis import Curve, Curves, ModelCounts, Summaries, Table, Variable
 from federated.gate.cells import told
 from federated.gate.curves import curves_data
-from federated.gate.tables import shown_counts
+from federated.gate.tables import table_data
 from federated.guards import model_problems, table_problems
 from federated.policy import Policy
 from federated.request import Request
@@ -152,7 +152,7 @@ def _of_table(table: Table, request: Request, policy: Policy) -> Iterator[_Candi
     for axis in order:
         lines = np.moveaxis(table.counts, axis, 0)
         taken = np.moveaxis(used, axis, 0)
-        hidden = _withheld(table.counts, axis, policy)
+        hidden = np.moveaxis(_withheld(table, policy), axis, 0)
         seen = np.moveaxis(_zeros_are_seen(table.counts, policy), axis, 0)
         for group in (*_pairs(len(lines)), tuple(range(len(lines)))):
             chosen = list(group)
@@ -160,8 +160,9 @@ def _of_table(table: Table, request: Request, policy: Policy) -> Iterator[_Candi
             if not small.any() or (small != small[0]).any() or (taken[chosen] & small).any():
                 continue
             taken[chosen] |= small
-            merged = shown_counts(lines[chosen].sum(axis=0), policy)
-            passes = all(isinstance(cell, int) for cell in merged)
+            others = tuple(v for i, v in enumerate(table.variables) if i != axis)
+            merged = Table(others, lines[chosen].sum(axis=0), 0, lambda keep: None)
+            passes = not _withheld(merged, policy).any()
             remedy = _merge(request, table.variables[axis], group, "variables")
             yield _Candidate(remedy, passes if _may_be_tried(small, seen[chosen]) else None)
 
@@ -176,10 +177,13 @@ def _may_be_tried(withheld: NDArray[np.bool_], zero_is_seen: NDArray[np.bool_]) 
     return bool(several or known_not_zero.sum() <= 1)
 
 
-def _withheld(counts: NDArray[np.int64], axis: int, policy: Policy) -> NDArray[np.bool_]:
-    """Which cells are withheld, with `axis` first."""
-    cells = [not isinstance(cell, int) for cell in shown_counts(counts, policy)]
-    return np.moveaxis(np.array(cells, dtype=bool).reshape(counts.shape), axis, 0)
+def _withheld(table: Table, policy: Policy) -> NDArray[np.bool_]:
+    """Which cells the gate withholds."""
+    cells: Any = table_data(table, policy)["counts"]
+    for _ in range(table.counts.ndim - 1):
+        cells = [cell for line in cells for cell in line]
+    hidden = [not isinstance(cell, int) for cell in cells]
+    return np.array(hidden, dtype=bool).reshape(table.counts.shape)
 
 
 def _zeros_are_seen(counts: NDArray[np.int64], policy: Policy) -> NDArray[np.bool_]:
