@@ -10,6 +10,8 @@ patients contributes, and only the consortium's cell must be large enough. Numbe
   zero is seen only where the shown cells of every line through it make enough patients, a total is
   the sum of what is shown. So each withheld count may be any number from 1 to `grid`, whatever else
   is published with it; `federated.feasible` checks that for every table.
+- Along a sensitive variable a cell is told only beside others that are, and never a zero: a line
+  of known length tells what all of its patients are, if all are the same or nearly all.
 - A percentage comes from the shown cells of its line only, and only when all of them are shown:
   what the rest of a line adds up to would give its withheld cells away. A rate comes from shown
   numbers with enough patients, and nobody or enough both of those with an event and those without.
@@ -58,6 +60,8 @@ RULES: Mapping[str, str] = {
     "small_cell": "too few patients in the cell; merge levels or widen the cohort",
     "small_denominator": "too few patients to relate to; merge levels or widen the cohort",
     "complement": "a cell of the line is withheld and a share would tell it; merge levels",
+    "sensitive_line": "too few cells of a line along a sensitive variable are large enough, and "
+    "one alone would tell the others; merge levels or widen the cohort",
     "small_tail": "too few patients still under observation; the curve ends here",
     "small_start": "too few patients under observation at the start; merge groups",
     "few_events": "too few events for a step of the curve; merge groups",

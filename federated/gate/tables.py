@@ -27,7 +27,8 @@ __all__ = ["shown_counts", "table_data"]
 def table_data(table: Table, policy: Policy) -> Json:
     """Return the JSON values of a table."""
     size = table.counts.shape
-    cells = shown_counts(table.counts, policy)
+    axes = [axis for axis, item in enumerate(table.variables) if item.sensitive]
+    cells = shown_counts(table.counts, policy, axes)
     everybody = int(told(table.counts, policy).sum())
     return {
         "shape": "table",
@@ -40,12 +41,21 @@ def table_data(table: Table, policy: Policy) -> Json:
     }
 
 
-def shown_counts(counts: NDArray[np.int64], policy: Policy) -> list[int | Withheld]:
+def shown_counts(
+    counts: NDArray[np.int64], policy: Policy, sensitive_axes: Sequence[int] = ()
+) -> list[int | Withheld]:
     """Tell all cells, in the array's order.
 
     An empty cell in a line of few patients would tell what all of those few are: a zero is seen
     only where the shown cells of every line through it make enough, one line per axis.
+
+    Along a sensitive variable a colleague knows how many patients a line has. So a line of seven
+    with one cell shown tells all seven, and a zero all others: no zero is seen, and a cell only
+    where the other cells of its line are told as more than the grid. All else is withheld by one
+    rule, because which rule it was would tell too.
     """
+    if sensitive_axes and not policy.exact:
+        return _sensitive_counts(counts, policy, sensitive_axes)
     least = told(counts, policy)
     lines = [
         np.broadcast_to(least.sum(axis=axis, keepdims=True), counts.shape)
@@ -54,6 +64,24 @@ def shown_counts(counts: NDArray[np.int64], policy: Policy) -> list[int | Withhe
     among = np.minimum.reduce(lines)
     pairs = zip(counts.reshape(-1), among.reshape(-1), strict=True)
     return [count(int(number), int(line), policy) for number, line in pairs]
+
+
+def _sensitive_counts(
+    counts: NDArray[np.int64], policy: Policy, axes: Sequence[int]
+) -> list[int | Withheld]:
+    """Tell the cells that have enough beside them along each of `axes`."""
+    least = told(counts, policy)
+    while True:
+        beside = [least.sum(axis=axis, keepdims=True) - least for axis in axes]
+        alone = (least > 0) & (np.minimum.reduce(beside) <= policy.withheld_up_to)
+        if not alone.any():
+            break
+        least = np.where(alone, 0, least)  # what is hidden now stands beside no other
+    pairs = zip(counts.reshape(-1), least.reshape(-1), strict=True)
+    return [
+        count(int(number), 0, policy) if shown else Withheld("sensitive_line")
+        for number, shown in pairs
+    ]
 
 
 def _percentages(
