@@ -54,9 +54,10 @@ format: install  ## format and mend what can be mended
 docs: install  ## write docs/reference/ again
 	$(FEDERATION)/bin/python -m infra.reference docs/reference
 
-audit: install  ## long suites: many kills, many examples
+audit: install  ## long suites: many kills, many examples; writes the attack report
 	$(SITE)/bin/python -m pytest -rP -m audit
 	$(FEDERATION)/bin/python -m pytest -rP -m audit
+	$(FEDERATION)/bin/python -m infra.attacks docs/reference/attack-report.md
 
 bench: install  ## speed and memory, as ratios measured side by side; GIGABYTES=5 adds a large file
 	$(SITE)/bin/python -m infra.bench

@@ -25,15 +25,15 @@ from infra.attacks.world import World, make_world
 __all__ = ["CONSORTIA", "MOST_AUC", "Finding", "Membership", "Tally", "run"]
 
 # Consortia per number of sites, and how many patients or questions each attack spends on one.
-CONSORTIA: Mapping[int, int] = {5: 6, 12: 2, 30: 1}
-TARGETS: Mapping[int, int] = {5: 16, 12: 10, 30: 6}
-QUESTIONS: Mapping[int, int] = {5: 60, 12: 40, 30: 20}
+CONSORTIA: Mapping[int, int] = {5: 3, 12: 1, 30: 1}
+TARGETS: Mapping[int, int] = {5: 12, 12: 8, 30: 4}
+QUESTIONS: Mapping[int, int] = {5: 40, 12: 32, 30: 16}
 PROVED = 8  # single patients whose secret the solver is asked to prove
 GUESS_POINTS = 0.05
 MOST_AUC = 0.55
 # What models are attacked: sites, patients, coefficients, consortia.
-PUBLISHED = ((5, 120, 5, 10), (5, 96, 8, 10), (12, 600, 5, 3), (30, 1500, 5, 1))
-UNGUARDED = (5, 30, 8, 20)
+PUBLISHED = ((5, 120, 5, 8), (5, 96, 8, 8), (12, 600, 5, 1), (30, 1500, 5, 1))
+UNGUARDED = (5, 30, 8, 16)
 
 
 @dataclass(frozen=True)
