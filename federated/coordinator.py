@@ -18,46 +18,31 @@ import random
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from functools import cached_property, lru_cache
+from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
-from typing import TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from federated import disclosure, ring
-from federated.agreement import Gathering, ProtocolError, gather, threshold
+from federated import disclosure
+from federated.agreement import ProtocolError, gather
 from federated.analysis import AnalysisView, Ask, Done, Outcome
 from federated.attendance import Attendance
-from federated.conversation import broadcast_digest, query_context
+from federated.conversation import query_context
 from federated.desk import Desk
 from federated.ledger import Ledger
 from federated.messages import (
-    Absent,
     Announced,
-    Continue,
-    Contribute,
-    Contributed,
-    Endorsed,
-    Masked,
-    Message,
     Open,
-    Reply,
-    Revealed,
-    Settle,
-    Unmask,
 )
 from federated.overlap import (
     OVERLAP,
     TOO_SIMILAR,
-    Earlier,
-    earlier_questions,
     hide,
     near,
-    shape,
 )
 from federated.planner import remedies
 from federated.policy import Policy
@@ -65,8 +50,16 @@ from federated.refusals import RULES
 from federated.request import Request
 from federated.results import Result, ResultStore
 from federated.roster import Roster
-from federated.secure_sum import check_endorsed, check_masked, open_sum
-from federated.statistics import Blocks, Broadcast, Counts, Shapes
+from federated.rounds import (
+    AskAgainError,
+    Asked,
+    AskSites,
+    Query,
+    first_sum,
+    further_sum,
+    sorted_out,
+)
+from federated.statistics import Blocks, Counts
 from federated.strictness import stricter_policy
 from federated.views import DICTIONARY_VIEWS
 from federated.witness import Note, read_notes
@@ -76,88 +69,11 @@ from transforms.errors import RefusedError, SiteDownError, raise_all
 
 __all__ = ["AskSites", "needed_sites", "run"]
 
-Replies: TypeAlias = Mapping[str, Reply | Absent]
-AskSites: TypeAlias = Callable[[Mapping[str, Message], float], Replies]
-Expected = TypeVar("Expected", Announced, Contributed, Masked, Endorsed, Revealed)
-Carrier = TypeVar("Carrier", Contributed, Masked)
-
 MOST_ATTEMPTS = 6
 PAUSE = 0.05  # seconds, at first
 LONGEST_TURN = 15.0  # seconds that a query waits for the first sum of those about the same view
 TURNS: dict[tuple[Path, str], threading.Lock] = {}
 TURNS_LOCK = threading.Lock()
-
-
-@dataclass(frozen=True)
-class _Asked:
-    """A request, under which terms, and how the sites are reached."""
-
-    request: Request
-    roster: Roster
-    policy: Policy
-    ask: AskSites
-    timeout: float
-    views: Mapping[str, AnalysisView]
-
-
-@dataclass
-class _Query:
-    """One conversation with the sites that take part.
-
-    `earlier` are the questions that this one is compared with, `heads` the sites' ledgers at last.
-    """
-
-    asked: _Asked
-    session: str
-    gathering: Gathering
-    notes: Mapping[str, Note]
-    words: Mapping[str, object]
-    missing: Attendance
-    heads: dict[str, Mapping[str, object]] = field(default_factory=dict)
-    near: NDArray[np.bool_] | None = None
-
-    @property
-    def request(self) -> Request:
-        """What is asked."""
-        return self.asked.request
-
-    @property
-    def roster(self) -> Roster:
-        """Who may answer."""
-        return self.asked.roster
-
-    @property
-    def policy(self) -> Policy:
-        """The rules of the gate."""
-        return self.asked.policy
-
-    @cached_property
-    def earlier(self) -> tuple[Earlier, ...]:
-        """The questions that this one is compared with: the same that the sites find."""
-        if self.policy.exact:
-            return ()
-        answered = {site: note.answered for site, note in self.notes.items()}
-        return earlier_questions(answered, self.words, self.request, self.asked.views)
-
-    def shapes(self, number: int, broadcast: Broadcast) -> Shapes:
-        """Public shapes of what each site sends in a round."""
-        shapes, earlier = self.request.shapes(broadcast), self.earlier if number == 1 else ()
-        return {**shapes, OVERLAP: shape(self.request, earlier)} if earlier else shapes
-
-    def ask(self, messages: Mapping[str, Message]) -> Replies:
-        """Send messages and wait for the replies."""
-        return self.asked.ask(messages, self.asked.timeout)
-
-
-class _AskAgainError(Exception):
-    """Starting afresh is safe: nothing of the query was opened, or the same sites are asked.
-
-    `overtaken` says that it is for another question's sake, and not for that of lost sites.
-    """
-
-    def __init__(self, *, overtaken: bool = False) -> None:
-        super().__init__()
-        self.overtaken = overtaken
 
 
 class _TooLaxError(Exception):
@@ -193,7 +109,7 @@ def run(
         ],
     )
     desk = Desk(_ledger(state / "ledger"), ResultStore(state / "results"), analyst)
-    asked, missing = _Asked(request, roster, policy, ask, timeout, views), Attendance()
+    asked, missing = Asked(request, roster, policy, ask, timeout, views), Attendance()
     try:
         desk.check_budget(request, policy)
         return _under_strictest(asked, desk, missing)
@@ -202,7 +118,7 @@ def run(
         raise
 
 
-def _under_strictest(asked: "_Asked", desk: Desk, missing: Attendance) -> Result:
+def _under_strictest(asked: Asked, desk: Desk, missing: Attendance) -> Result:
     """Ask under the consortium's policy, and under a stricter one as soon as a site wants it."""
     for _ in asked.roster.sites:
         try:
@@ -214,13 +130,13 @@ def _under_strictest(asked: "_Asked", desk: Desk, missing: Attendance) -> Result
     return _attempts(asked, desk, missing)
 
 
-def _attempts(asked: "_Asked", desk: Desk, missing: Attendance) -> Result:
+def _attempts(asked: Asked, desk: Desk, missing: Attendance) -> Result:
     """Ask, and ask again without the sites that were lost before anything was unmasked."""
     overtaken = False
     for attempt in range(MOST_ATTEMPTS):
         try:
             return _attempt(asked, desk, missing)
-        except _AskAgainError as again:
+        except AskAgainError as again:
             overtaken = again.overtaken
         if overtaken:  # so that two coordinators do not overtake each other for ever
             time.sleep(random.uniform(0, PAUSE * 2**attempt))  # noqa: S311 - not a secret
@@ -230,7 +146,7 @@ def _attempts(asked: "_Asked", desk: Desk, missing: Attendance) -> Result:
     raise missing.error(have, needed_sites(asked.request, asked.policy))
 
 
-def _attempt(asked: "_Asked", desk: Desk, missing: Attendance) -> Result:
+def _attempt(asked: Asked, desk: Desk, missing: Attendance) -> Result:
     """Ask once: an answer that is kept, or a new one."""
     request, roster, policy = asked.request, asked.roster, asked.policy
     with _in_turn(desk.ledger.path, request.view):
@@ -239,7 +155,7 @@ def _attempt(asked: "_Asked", desk: Desk, missing: Attendance) -> Result:
         if kept := desk.kept(request, releases, roster, policy, needed):
             return kept
         desk.note_asked(request, query.gathering, query.notes)
-        total = _first_sum(query)
+        total = first_sum(query)
     result = _publish(query, _converse(query, total))
     key = ResultStore.key(request.digest, releases, roster.digest, policy.digest)
     desk.note_answered(result, key, missing, query.heads, roster)
@@ -268,7 +184,7 @@ def _ledger(folder: Path) -> Ledger:
     return Ledger(folder)
 
 
-def _open(asked: "_Asked", desk: Desk, missing: Attendance) -> _Query:
+def _open(asked: Asked, desk: Desk, missing: Attendance) -> Query:
     """Exchange 1: find out who takes part, and gather their keys and notes."""
     request, policy, roster = asked.request, asked.policy, asked.roster
     session, words = secrets.token_hex(16), desk.words(request.view)
@@ -278,7 +194,7 @@ def _open(asked: "_Asked", desk: Desk, missing: Attendance) -> _Query:
     replies = asked.ask(dict.fromkeys(invited, message), asked.timeout) if invited else {}
     if stricter := stricter_policy(policy, replies, asked.ask, asked.timeout):
         raise _TooLaxError(stricter)
-    announced = _sorted_out(replies, invited, Announced, missing)
+    announced = sorted_out(replies, invited, Announced, missing)
     minimum = needed_sites(request, policy)
     if len(announced) < minimum:
         raise missing.error(len(announced), minimum)
@@ -290,10 +206,10 @@ def _open(asked: "_Asked", desk: Desk, missing: Attendance) -> _Query:
     except ProtocolError as error:
         raise SiteDownError(f"the sites' keys do not fit together ({error.rule})") from None
     if not desk.check_heads(notes, roster, missing):
-        raise _AskAgainError
+        raise AskAgainError
     told = [reply.questions for reply in announced.values()]
     questions = {**{d: w for item in told for d, w in item.items()}, **words}
-    return _Query(asked, session, gathering, notes, _named(questions, notes), missing)
+    return Query(asked, session, gathering, notes, _named(questions, notes), missing)
 
 
 def _named(questions: Mapping[str, object], notes: Mapping[str, Note]) -> Mapping[str, object]:
@@ -302,22 +218,7 @@ def _named(questions: Mapping[str, object], notes: Mapping[str, Note]) -> Mappin
     return {digest: questions[digest] for digest in sorted(named & set(questions))}
 
 
-def _first_sum(query: _Query) -> Blocks:
-    """Exchanges 2 to 4: the first data round, after which every site has the query written down."""
-    contributed = _contribute(query)
-    masked = {site: reply.masked for site, reply in contributed.items()}
-    inboxes = {
-        site: {
-            giver: reply.shares.get(site, b"")
-            for giver, reply in contributed.items()
-            if giver != site
-        }
-        for site in contributed
-    }
-    return _unmask(query, 1, masked, {}, inboxes)
-
-
-def _converse(query: _Query, total: Blocks) -> Outcome:
+def _converse(query: Query, total: Blocks) -> Outcome:
     """The exchanges after the first data round, if any, until the analysis is done."""
     analysis, design = query.request.definition, query.request.design
     step, number = Ask(), 1
@@ -330,171 +231,10 @@ def _converse(query: _Query, total: Blocks) -> Outcome:
         if following.model and disclosure.model_problems(following.model, query.policy):
             return following.model
         step, number = _screened(following, query.policy), number + 1
-        masked = _masked_by_all(query, Continue(query.session, number, step.broadcast))
-        total = _unmask(query, number, masked, step.broadcast, {})
+        total = further_sum(query, number, step.broadcast)
 
 
-def _contribute(query: _Query) -> Mapping[str, Contributed]:
-    """Exchange 2. Nothing can be unmasked before it, so a site that is lost here is left out."""
-    packed = {site: item.pack() for site, item in query.gathering.announcements.items()}
-    message = Contribute(query.session, packed, query.words)
-    sites = query.gathering.sites
-    replies = query.ask(dict.fromkeys(sites, message))
-    replies = _authentic(query, Contributed, 1, {}, replies)
-    contributed = _sorted_out(replies, sites, Contributed, query.missing)
-    if len(contributed) < len(sites):
-        raise _AskAgainError
-    return contributed
-
-
-def _unmask(
-    query: _Query,
-    number: int,
-    masked: Mapping[str, ring.Limbs],
-    broadcast: Broadcast,
-    inboxes: Mapping[str, Mapping[str, bytes]],
-) -> Blocks:
-    """Two exchanges: have the survivors signed, then the masks revealed; return the sum."""
-    sites = query.gathering.sites
-    shapes = query.shapes(number, broadcast)
-    settles = {s: Settle(query.session, number, sites, inboxes.get(s, {})) for s in sites}
-    endorsed = _endorsements(query, number, broadcast_digest(broadcast), settles)
-    signatures = {site: reply.signature for site, reply in endorsed.items()}
-    unmasks = dict.fromkeys(endorsed, Unmask(query.session, number, signatures))
-    revealed = _ask_enough(query, unmasks, Revealed)
-    shares = {site: reply.shares for site, reply in revealed.items()}
-    query.heads |= {site: reply.head for site, reply in revealed.items()}
-    try:
-        return ring.unpack(open_sum(query.gathering, number, masked, shares), shapes)
-    except (ProtocolError, ring.RingError):
-        raise SiteDownError("the sites' shares do not fit together; ask again") from None
-
-
-def _masked_by_all(query: _Query, message: Continue) -> dict[str, ring.Limbs]:
-    """Ask every site of the query; a site that was summed once is needed in every round.
-
-    Leaving it out would let two sums be subtracted, so the query fails until the site is back.
-    """
-    sites = query.gathering.sites
-
-    def checked(replies: Replies) -> Replies:
-        return _authentic(query, Masked, message.round, message.broadcast, replies)
-
-    found = _ask_twice(query, dict.fromkeys(sites, message), Masked, checked)
-    if len(found) < len(sites):
-        raise query.missing.error(len(found), len(sites))
-    return {site: reply.masked for site, reply in found.items()}
-
-
-def _endorsements(
-    query: _Query, number: int, binding: bytes, settles: Mapping[str, Message]
-) -> Mapping[str, Endorsed]:
-    """Ask for signatures over the survivors; one that is wrong would spoil all others."""
-    gathering, roster = query.gathering, query.roster
-
-    def checked(replies: Replies) -> Replies:
-        def check(site: str, reply: Endorsed) -> None:
-            check_endorsed(
-                gathering, roster, number, site, gathering.sites, binding, reply.signature
-            )
-
-        return _checked(replies, Endorsed, check)
-
-    return _ask_enough(query, settles, Endorsed, checked)
-
-
-def _authentic(
-    query: _Query, kind: type[Carrier], number: int, broadcast: Broadcast, replies: Replies
-) -> Replies:
-    """Take a masked vector that is not of the public length, or not signed, as garbled."""
-    length = ring.length(query.shapes(number, broadcast))
-    binding = broadcast_digest(broadcast)
-
-    def check(site: str, reply: Carrier) -> None:
-        if reply.masked.shape != (length, 3):
-            raise ProtocolError("wrong_length")
-        check_masked(
-            query.gathering, query.roster, number, site, reply.masked, binding, reply.signature
-        )
-
-    return _checked(replies, kind, check)
-
-
-def _checked(
-    replies: Replies, kind: type[Expected], check: Callable[[str, Expected], None]
-) -> Replies:
-    """Replace every reply of `kind` that does not pass `check`: it was changed on the way."""
-
-    def passed(site: str, reply: Reply | Absent) -> Reply | Absent:
-        if not isinstance(reply, kind):
-            return reply
-        try:
-            check(site, reply)
-        except ProtocolError:
-            return Absent("garbled")
-        return reply
-
-    return {site: passed(site, reply) for site, reply in replies.items()}
-
-
-def _as_they_are(replies: Replies) -> Replies:
-    """Check nothing: a share proves itself by the key that it leads to."""
-    return replies
-
-
-def _ask_enough(
-    query: _Query,
-    messages: Mapping[str, Message],
-    kind: type[Expected],
-    checked: Callable[[Replies], Replies] = _as_they_are,
-) -> Mapping[str, Expected]:
-    """Ask sites of which t must answer, for signatures or shares."""
-    need = threshold(len(query.gathering.sites))
-    found = _ask_twice(query, messages, kind, checked)
-    if len(found) < need:
-        raise query.missing.error(len(found), need)
-    return found
-
-
-def _ask_twice(
-    query: _Query,
-    messages: Mapping[str, Message],
-    kind: type[Expected],
-    checked: Callable[[Replies], Replies],
-) -> dict[str, Expected]:
-    """Ask, then ask the absent once more: a repeated message gets the same reply."""
-    found: dict[str, Expected] = {}
-    left = dict(messages)
-    for _ in range(2):
-        lost = Attendance()
-        found |= _sorted_out(checked(query.ask(left)), left, kind, lost)
-        left = {site: messages[site] for site in lost.sites("absent", "slow")}
-        if not left:
-            break
-    if "overtaken" in lost.out["refused"].values():
-        raise _AskAgainError(overtaken=True)
-    query.missing.take(lost)
-    return found
-
-
-def _sorted_out(
-    replies: Replies,
-    asked: "Mapping[str, object] | list[str] | tuple[str, ...]",
-    kind: type[Expected],
-    missing: Attendance,
-) -> dict[str, Expected]:
-    """Return the replies of the expected kind, noting every other site as missing."""
-    found: dict[str, Expected] = {}
-    for site in asked:
-        reply = replies.get(site, Absent("timeout"))
-        if isinstance(reply, kind):
-            found[site] = reply
-        else:
-            missing.note(site, reply)
-    return found
-
-
-def _too_near(query: _Query, total: Blocks) -> NDArray[np.bool_] | None:
+def _too_near(query: Query, total: Blocks) -> NDArray[np.bool_] | None:
     """Which cells lie too near to answered ones; RefusedError when that is another set of sites'.
 
     The same numbers with more sites would tell of the few patients that those have.
@@ -514,7 +254,7 @@ def _screened(step: Ask, policy: Policy) -> Ask:
     return replace(step, broadcast={**step.broadcast, **passed})
 
 
-def _publish(query: _Query, outcome: Outcome) -> Result:
+def _publish(query: Query, outcome: Outcome) -> Result:
     """Pass the gate and add where the result comes from."""
     request = query.request
     hidden = query.near is not None and bool(query.near.any())
