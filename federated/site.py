@@ -22,16 +22,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import singledispatchmethod
 from pathlib import Path
-from typing import TypeAlias, cast
+from typing import TypeAlias
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from federated.agreement import ProtocolError
 from federated.analysis import AnalysisView
-from federated.budget import check_cells
 from federated.conversation import broadcast_digest, query_context
 from federated.disclosure import table_problems
-from federated.ledger import Head, Ledger, Spending, SpentError
+from federated.ledger import Spending, SpentError
+from federated.memory import Memory
 from federated.messages import (
     Announced,
     Cleared,
@@ -72,7 +72,7 @@ from federated.roster import Roster
 from federated.secure_sum import Party
 from federated.statistics import CONTRIBUTING, Blocks, Broadcast, Counts, check_blocks
 from federated.views import DICTIONARY_VIEWS
-from federated.witness import COORDINATOR, Note, genuine_head, heads_in, read_notes, sign_head
+from federated.witness import COORDINATOR, Note, heads_in, read_notes
 from transforms.dictionary import DICTIONARY
 from transforms.errors import ConsortiumError, RefusedError, RequestError
 
@@ -147,12 +147,11 @@ class SiteParty:
         self._identity = identity_key
         self._roster = roster
         self._policy = policy
-        self._ledger = Ledger(ledger_folder)
+        self._memory = Memory(site_id, ledger_folder, views)
         self._compute = compute
         self._release_id = release_id
         self._views = views
         self._standing = standing
-        self._questions: dict[str, Request] = {}
         self._sessions: OrderedDict[str, _Session] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -238,8 +237,8 @@ class SiteParty:
         if message.session in self._sessions:
             raise _RefusalError("protocol")
         request, policy, release = self._accepted(message)
-        self._witnessed(message.heads)
-        note, words = self._note(request, release)
+        self._memory.check_witnessed(message.heads, self._roster)
+        note, words = self._memory.note(request, release, self._identity)
         context = query_context(
             message.session, request.digest, policy.digest, message.roster, message.dictionary
         )
@@ -287,7 +286,7 @@ class SiteParty:
         elif survivors != session.survivors:
             # Two rounds over different sites could be subtracted from each other.
             raise _RefusalError("second_survivors")
-        self._ledger.check_spend(self._spending(session, survivors))
+        self._memory.check_spend(self._spending(session, survivors))
         signature = session.party.endorse(message.round, survivors)
         session.survivors = survivors
         return Endorsed(message.session, message.round, signature)
@@ -297,13 +296,16 @@ class SiteParty:
         session = self._session(message.session)
         self._check_round(session, message.round)
         self._check_standing(session.release)
-        self._check_budget(session.request, session.release)
+        self._memory.check_budget(session.request, session.release, self._policy)
         if message.round == 1:
-            self._check_overtaken(session)
+            self._memory.check_overtaken(
+                session.note, session.request, session.release, session.survivors
+            )
         shares = session.party.reveal(message.round, message.signatures)
         # On the disk before the shares leave: a crash may lose an answer, never the memory of one.
-        self._ledger.spend(self._spending(session, session.survivors))
-        return Revealed(message.session, message.round, shares, asdict(self._signed_head()))
+        self._memory.spend(self._spending(session, session.survivors))
+        head = self._memory.signed_head(self._identity)
+        return Revealed(message.session, message.round, shares, asdict(head))
 
     def _spending(self, session: _Session, survivors: tuple[str, ...]) -> Spending:
         """What the ledger remembers of an unmasking."""
@@ -321,28 +323,6 @@ class SiteParty:
             completes=session.request.complete_later,
         )
 
-    def _signed_head(self) -> Head:
-        """How the ledger stands, under this site's signature."""
-        head = self._ledger.head()
-        return sign_head(self._site, self._identity, head.entries, head.hash)
-
-    def _witnessed(self, heads: Mapping[str, object]) -> None:
-        """Fail when the ledger does not hold a head that this site once signed."""
-        head = genuine_head(self._site, heads.get(self._site), self._roster)
-        if head is not None:
-            self._ledger.check_witness(head)
-
-    def _note(self, request: Request, release: str) -> tuple[Note, Mapping[str, object]]:
-        """What this site says at the opening, and the words of the questions that it names."""
-        words: dict[str, object] = {}
-        answered: set[tuple[str, tuple[str, ...]]] = set()
-        for body in self._ledger.spent(release):
-            told, survivors = body["words"], cast(Sequence[object], body["survivors"])
-            if isinstance(told, Mapping) and told.get("view") == request.view:
-                words[str(body["question"])] = told
-                answered.add((str(body["question"]), tuple(map(str, survivors))))
-        return Note(self._signed_head(), tuple(sorted(answered))), words
-
     def _earlier(
         self, session: _Session, notes: Mapping[str, Note], words: Mapping[str, object]
     ) -> tuple[Earlier, ...]:
@@ -354,13 +334,6 @@ class SiteParty:
             return earlier_questions(answered, words, session.request, self._views)
         except RequestError:
             raise ProtocolError("wrong_words") from None
-
-    def _check_overtaken(self, session: _Session) -> None:
-        """Refuse when another question was answered meanwhile, unknown to this one's sites."""
-        now, _ = self._note(session.request, session.release)
-        mine = (session.request.digest, session.survivors)
-        if set(now.answered) - set(session.note.answered) - {mine}:
-            raise _RefusalError("overtaken")
 
     def _check_joining(self, session: _Session, earlier: Sequence[Earlier]) -> None:
         """Refuse to join an answer of others, or let others join, where too few would join."""
@@ -419,23 +392,6 @@ class SiteParty:
             raise _RefusalError("unknown_session")
         return self._sessions[name]
 
-    def _check_budget(self, request: Request, release: str) -> None:
-        """Refuse one question too many; asked again at the end, because many may be open."""
-        self._ledger.check_budget(request.digest, release, self._policy.max_queries_per_day)
-        answered = [self._parsed(body) for body in self._ledger.spent(release)]
-        known = [question for question in answered if question is not None]
-        check_cells(request, known, self._policy.max_answered_cells)
-
-    def _parsed(self, body: Mapping[str, object]) -> Request | None:
-        """Return the question of a ledger entry; None when this version does not know it."""
-        digest, words = str(body["question"]), body["words"]
-        if digest not in self._questions and isinstance(words, Mapping):
-            try:
-                self._questions[digest] = parse_request(words, self._views)
-            except RequestError:
-                return None
-        return self._questions.get(digest)
-
     def _check_standing(self, release: str) -> None:
         """Refuse after a withdrawal; asked again at the end, because it may have come meanwhile."""
         rule = self._standing(release)
@@ -459,7 +415,7 @@ class SiteParty:
         if release is None:
             raise _RefusalError("no_release")
         self._check_standing(release)
-        self._check_budget(request, release)
+        self._memory.check_budget(request, release, self._policy)
         return request, policy, release
 
     def _accepted_policy(self, values: Mapping[str, object]) -> Policy:

@@ -93,7 +93,8 @@ def test_a_coordinator_notices_a_ledger_that_fell_behind(tmp_path: Path) -> None
     world.run()
     (tmp_path / "lyon" / "ledger" / "ledger.jsonl").unlink()
     restart(world, "lyon")
-    world.sites["lyon"]._witnessed = lambda heads: None  # type: ignore[method-assign]
+    memory = world.sites["lyon"]._memory
+    memory.check_witnessed = lambda heads, roster: None  # type: ignore[method-assign]
     assert world.run(RATE).provenance["failed"] == {"ledger_broken": 1}
 
 
