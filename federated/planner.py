@@ -153,7 +153,7 @@ def _of_table(table: Table, request: Request, policy: Policy) -> Iterator[_Candi
         lines = np.moveaxis(table.counts, axis, 0)
         taken = np.moveaxis(used, axis, 0)
         hidden = np.moveaxis(_withheld(table, policy), axis, 0)
-        seen = np.moveaxis(_zeros_are_seen(table.counts, policy), axis, 0)
+        seen = np.moveaxis(_zeros_are_seen(table, policy), axis, 0)
         for group in (*_pairs(len(lines)), tuple(range(len(lines)))):
             chosen = list(group)
             small = hidden[chosen]
@@ -186,12 +186,14 @@ def _withheld(table: Table, policy: Policy) -> NDArray[np.bool_]:
     return np.array(hidden, dtype=bool).reshape(table.counts.shape)
 
 
-def _zeros_are_seen(counts: NDArray[np.int64], policy: Policy) -> NDArray[np.bool_]:
+def _zeros_are_seen(table: Table, policy: Policy) -> NDArray[np.bool_]:
     """Where a zero would be shown, so that a withheld count is known not to be one."""
-    least = told(counts, policy)
+    size = table.counts.shape
+    if any(variable.sensitive for variable in table.variables):
+        return np.zeros(size, dtype=bool)
+    least = np.where(_withheld(table, policy), 0, told(table.counts, policy))
     lines = [
-        np.broadcast_to(least.sum(axis=axis, keepdims=True), counts.shape)
-        for axis in range(counts.ndim)
+        np.broadcast_to(least.sum(axis=axis, keepdims=True), size) for axis in range(len(size))
     ]
     return np.asarray(np.minimum.reduce(lines) >= policy.min_denominator, dtype=np.bool_)
 

@@ -105,6 +105,19 @@ def test_a_variable_all_of_whose_cells_are_withheld_is_dropped() -> None:
     assert remedy.request["cohort"] is None
 
 
+def test_what_is_hidden_along_a_sensitive_variable_decides_nothing() -> None:
+    # 9 and 30 are hidden beside a small cell: whatever they are, the same candidate is tried.
+    secret = replace(DIED, sensitive=True)
+    rows = Variable("band", "Age band", LEVELS[:3], LEVELS[:3])
+    for first in ([30, 4], [9, 4], [2, 4]):
+        counts = np.array([first, [30, 5], [40, 30]])
+        plan = remedies(TABLE, Table((rows, secret), counts, 0, lambda keep: None), CONSORTIUM)
+        assert (plan.tried, [item.words for item in plan.remedies]) == (
+            1,
+            ["merge 0-1 and 2-9 of Age band"],
+        )
+
+
 def test_a_histogram_has_no_levels_to_merge() -> None:
     request = replace(TABLE, analysis="histogram")
     assert remedies(request, table(np.array([[9, 4], [8, 5]])), CONSORTIUM) == Plan()
