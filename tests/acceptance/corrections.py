@@ -68,10 +68,15 @@ class Book:
 
 @dataclass
 class Corrector:
-    """Types the truth into a draft. `columns` and `values` count what was right, wrong, missing."""
+    """Types the truth into a draft. `columns` and `values` count what was right, wrong, missing.
+
+    Without `words` the columns alone are set right: the words of columns that were left behind are
+    listed when the mapping is drafted once more.
+    """
 
     book: Book
     truth: list[Row]
+    words: bool = True
     columns: Counter[str] = field(default_factory=Counter)
     values: Counter[str] = field(default_factory=Counter)
     said: list[str] = field(default_factory=list)
@@ -84,7 +89,8 @@ class Corrector:
             self._sources(place, entries)
             for entry in entries:
                 self._column(entry)
-        self._leftovers()
+        if self.words:
+            self._leftovers()
 
     def sources_of(self, entry: Row) -> list[Row]:
         """Return the sources that read a column's sheet: the first, and those that repeat it."""
@@ -171,9 +177,18 @@ class Corrector:
             if wrong:
                 self._note(f"fields: {place}: {wrong}")
                 self.book.write("fields", row["row"], wrong)
-        if entry["rule"] == "recode":
+                self._not_asked(entry, row["source"])
+        if entry["rule"] == "recode" and self.words:
             for row in [one for one in self._same(entry, sources) if one["column"]] or mine:
                 self._words(entry, row["source"])
+
+    def _not_asked(self, entry: Row, source: str) -> None:
+        """Reject the row that asked for the column of a field that has one now."""
+        for row in self.book.rows("fields"):
+            place = (row["table"], row["field"], row["source"])
+            if place == (entry["table"], entry["field"], source) and not row["column"]:
+                self._note(f"fields: {entry['field']} is not asked for any more")
+                self.book.write("fields", row["row"], {"status": "rejected"})
 
     def _same(self, entry: Row, sources: list[str]) -> list[Row]:
         """Return the rows that fill a field from a column, in each of its sheet's sources."""
@@ -185,7 +200,7 @@ class Corrector:
     @staticmethod
     def _equal(row: Row, name: str, text: str) -> bool:
         """Tell whether a cell says what is true; what the unit's spelling says, counts."""
-        plain = row[name].replace("µ", "u").casefold()
+        plain = row[name].replace("µ", "u").casefold().removeprefix("x")  # x10^9/L
         if name == "unit" and not text:
             return True
         if (name, row["rule"], text) == ("rule", "hgvs", "copy"):
@@ -238,16 +253,18 @@ class Corrector:
                 self.book.add("values", place | meaning)
 
     def _leftovers(self) -> None:
-        """Reject words of a field that no row fills by looking them up."""
+        """Reject words that no column of their field has."""
         fills = {
             (row["table"], row["field"].partition("[")[0], row["source"])
             for row in self.book.rows("fields") if row["rule"] in ("recode", "split", "hgvs")
         }  # fmt: skip
         idle = [
             row for row in self.book.rows("values")
-            if (row["table"], row["field"], row["source"]) not in fills
+            if (row["table"], row["field"], row["source"]) not in fills or not row["target_code"]
         ]  # fmt: skip
         for row in idle:
             self.book.write("values", row["row"], {"status": "rejected"})
         if idle:
-            self._note(f"values: {len(idle)} rows of fields that nothing fills are rejected")
+            self._note(
+                f"values: {len(idle)} rows of words that their field does not have are rejected"
+            )

@@ -21,7 +21,7 @@ from tests.acceptance.corrections import Book, Corrector
 Marmor = Callable[..., Typed]
 
 # centre → corrections and cells that a person types at most, for 60 patients of seed 1
-LIMITS = {"limoges": (4, 12), "rostock": (8, 35), "sevilla": (8, 30), "utrecht": (35, 90)}
+LIMITS = {"limoges": (4, 12), "rostock": (8, 35), "sevilla": (8, 30), "utrecht": (40, 110)}
 
 
 @pytest.mark.parametrize("name", LIMITS)
@@ -38,10 +38,16 @@ def test_unknown_files_become_a_release_that_is_true(
 
     assert marmor("site", "suggest", centre).code == 0
     book = Book(centre / "mapping" / "mapping.xlsx")
-    corrector = Corrector(book, truth["columns"])
-    corrector.correct()
-    assert len(corrector.said) <= LIMITS[name][0], "\n".join(corrector.said)
-    assert book.cells <= LIMITS[name][1]
+    first = Corrector(book, truth["columns"], words=False)
+    first.correct()
+    book.save()
+    assert marmor("site", "suggest", centre).code == 0  # lists the words of what was mapped now
+    cells, book = book.cells, Book(centre / "mapping" / "mapping.xlsx")
+    second = Corrector(book, truth["columns"])
+    second.correct()
+    said = [*first.said, *second.said]
+    assert len(said) <= LIMITS[name][0], "\n".join(said)
+    assert cells + book.cells <= LIMITS[name][1]
     book.approve()
     book.save()
     last = marmor("site", "check", centre, "--show-values")
