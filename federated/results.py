@@ -25,7 +25,8 @@ class Result:
         analysis: name of the analysis.
         request: the question, as `Request.question()` gives it.
         data: the published values; {"withheld": rule} stands where a number is not shown.
-        provenance: request digest, site → release, absent and refused sites, policy, versions.
+        provenance: request digest, site → release, how many other sites were absent, slow,
+            refusing or failing and why, policy, versions.
     """
 
     analysis: str
