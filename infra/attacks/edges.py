@@ -103,25 +103,29 @@ def at_refusals(world: World, fresh: Fresh, targets: int, seed: int = 0) -> Edge
     chosen = list(islice(target_pairs(world, np.random.default_rng(seed)), targets))
     answered = exact = 0
     for pair in chosen:
-        seen = {value: _too_alike(fresh, pair, value) for value in ("true", "false")}
-        answered += any(found is not None for found in seen.values())
-        if seen["true"] is not None and seen["false"] is not None and seen["true"] != seen["false"]:
-            exact += seen["true"] == bool(world.secret[pair.target])
+        true, false = (_too_alike(fresh, pair, value) for value in ("true", "false"))
+        answered += true is not None or false is not None
+        if true and false and true[0] == false[0] and true[1] != false[1]:
+            exact += true[1] == bool(world.secret[pair.target])
     return Edges(len(chosen), answered, exact)
 
 
-def _too_alike(fresh: Fresh, pair: Pair, value: str) -> bool | None:
-    """Whether the second question is refused or hides more; None where the first shows nothing."""
+def _too_alike(fresh: Fresh, pair: Pair, value: str) -> tuple[tuple[bool, ...], bool] | None:
+    """Which cells the first question shows, and whether the second is refused or hides more.
+
+    None where the first shows nothing: then nothing can be hidden.
+    """
     secret = {"field": HIDDEN, "operator": "==", "value": value}
     whole, without = ({"and": [*_flat(part), secret]} for part in (pair.whole, pair.without))
     with fresh() as ask:
         first, second = ask(crosstab(["hsct"], whole)), ask(crosstab(["hsct"], without))
     if first is None or not any(isinstance(cell, int) for cell in first["counts"]):
         return None
+    shown = tuple(isinstance(cell, int) for cell in first["counts"])
     if second is None:
-        return True
-    cells = zip(first["counts"], second["counts"], strict=True)
-    return any(isinstance(a, int) and not isinstance(b, int) for a, b in cells)
+        return shown, True
+    still = (isinstance(cell, int) for cell in second["counts"])
+    return shown, any(a and not b for a, b in zip(shown, still, strict=True))
 
 
 def _flat(cohort: Mapping[str, object]) -> Sequence[object]:

@@ -104,6 +104,15 @@ def test_no_wording_gives_another_answer(world: World, ask: Asker) -> None:
     assert found.distinct == 1
 
 
+@pytest.mark.audit
+@pytest.mark.xfail(strict=True, reason="a release tells one cohort's curve on several grids")
+def test_no_two_grids_tell_a_single_death_of_a_larger_consortium() -> None:
+    larger = make_world(12, seed=1)
+    with consortium(larger) as ask:
+        guarded = survival.attack(larger, ask, CONSORTIUM, questions=2)
+    assert (guarded.alone, guarded.few) == (0, 0)
+
+
 def test_no_two_grids_tell_a_single_death(world: World, ask: Asker) -> None:
     unguarded = survival.attack(world, bare(world), EXACT, questions=3)
     assert unguarded.alone > 0.2 * unguarded.events
