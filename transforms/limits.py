@@ -251,7 +251,7 @@ def _check_analytes(connection: duckdb.DuckDBPyConnection, dictionary: Dictionar
     _load_analytes(connection, dictionary)
     for table in tables:
         staged = qualified(SCHEMA, table.name)
-        query = JUDGED.format(staged=staged, declared=normal_sql("staged.value_source_unit"))
+        query = JUDGED.format(staged=staged, declared=normal_sql("value_source_unit"))
         connection.execute(f"create or replace temp table judged_value as {query}")
         connection.execute(f"insert into violations select $1, * from ({FOUND})", [table.name])
         connection.execute(
@@ -314,14 +314,18 @@ def _columns(names: tuple[str, ...], rows: Sequence[tuple[object, ...]]) -> dict
 
 
 JUDGED = """
-    with suspected as (
+    with spelled as materialized (  -- each spelling of a unit is looked at once
+        select value_source_unit, {declared} as declared
+        from (select distinct value_source_unit from {staged})
+    ),
+    suspected as (
         select analyte, bool_or(of_batch) as whole_batch, min(low) as from_number,
             max(high) as to_number
         from unit_windows group by analyte
     ),
-    valued as (
+    beyond as (
         select staged.row_id, staged.value, staged."value:number" as number,
-            staged."value:factor" as factor, {declared} as declared, source_id, analyte_limits.*,
+            staged."value:factor" as factor, value_source_unit, source_id, analyte_limits.*,
             -- "<0,5" says only that the value is no higher: it is never too low, ">" never too high
             coalesce(value_comparator = '<', false) as at_most,
             coalesce(value_comparator = '>', false) as at_least
@@ -332,6 +336,10 @@ JUDGED = """
         where staged.value < soft_low or staged.value > soft_high
             or staged.value < hard_low or staged.value > hard_high
             or whole_batch or staged."value:number" between from_number and to_number
+    ),
+    valued as (
+        select beyond.*, declared from beyond left join spelled
+            on spelled.value_source_unit is not distinct from beyond.value_source_unit
     ),
     batch as (
         select source_id, analyte, declared, median(number) as middle from valued

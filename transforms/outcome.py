@@ -32,7 +32,7 @@ REJECTS = (
     "table", "source_file", "source_sheet", "source_row", "field", "rule", "severity", "remedy",
 )  # fmt: skip
 DONE = "harmonization.json"
-# No two rows of a table are alike in all of these, which are numbers to the database.
+# No two rows of a table are alike in all of these.
 ORDER = ("person_id", "source_file", "source_sheet", "source_row", "source_id", "bracket")
 BATCH_ROWS = 2**17  # as many as a row group has, so that nothing is put together again
 

@@ -110,7 +110,7 @@ def staged_query(piece: Piece) -> tuple[str, Parameters]:
         "source_id": f"{parameters.add(piece.source.source)}::varchar::{ENUMS['source_id']}",
         "source_system": f"{parameters.add(system)}::varchar::{ENUMS['source_system']}",
         "bracket": bracket,
-        "row_id": f"{place} || format('{{:010x}}', source_row)",
+        "row_id": f"{place} || lower(to_base(source_row, 16, 10))",
     }
     kept = [*PROVENANCE, *filter(_is_kept, columns)]
     listed = ", ".join([*map(identifier, kept), *_named(origin)])
