@@ -17,8 +17,8 @@ __all__ = ["forget_texts"]
 
 KEPT = ("consent_reuse:raw", "consent_reuse:problem")
 NOBODY = (
-    "person_id is null or person_id not in "
-    "(select person_id from staged.person where person_id is not null)"
+    "person_id is null or person_id in (select person_id from (select distinct person_id from {}) "
+    "anti join stored.person using (person_id))"
 )
 
 
@@ -34,7 +34,8 @@ def forget_texts(
             if name.endswith((":raw", ":problem")) and name not in KEPT
         ]
         unreadable = f"{told(stored, 'consent_reuse:problem', 'varchar')} is not null"
-        whose = unreadable if table == "person" else NOBODY
+        rows = qualified(STORED, table)
+        whose = unreadable if table == "person" else NOBODY.format(rows)
         if texts:
             emptied = ", ".join(f"{identifier(name)} = null" for name in texts)
-            connection.execute(f"update {qualified(STORED, table)} set {emptied} where {whose}")
+            connection.execute(f"update {rows} set {emptied} where {whose}")
