@@ -38,7 +38,7 @@ from transforms.errors import UserError
 from transforms.site import load_site
 
 
-__all__ = ["Query", "main"]
+__all__ = ["Many", "Measurements", "Query", "main"]
 
 PRODUCTION_SITES = 5
 REPEATS, FEWER_REPEATS = 7, 3
