@@ -106,7 +106,9 @@ def _report(home: Path, gigabytes: float) -> None:
         folder = _large_centre(home / "large", gigabytes)
         size = (folder / "inbox" / "labs.csv").stat().st_size / 1e9
         rows += _beside(f"a file of {size:.1f} GB", folder, pandas=False)
-    columns = ("what", "takes", "CPU", "MB, child", "beside", "takes", "ratio")
+    columns = (
+        "what", "takes", "CPU", "MB, child", "beside", "takes", "CPU", "ratio", "CPU ratio"
+    )  # fmt: skip
     console.print(table("Harmonization at scale", columns, rows))
 
 
@@ -119,7 +121,8 @@ def _beside(what: str, folder: Path, *, pandas: bool) -> Iterator[tuple[str, ...
         yield (
             what, f"{took.seconds:.2f} s", f"{took.cpu:.2f} s",
             f"{took.memory}, {took.child_memory}", name, f"{against.seconds:.2f} s",
-            f"{took.seconds / against.seconds:.2f}",
+            f"{against.cpu:.2f} s", f"{took.seconds / against.seconds:.2f}",
+            f"{took.cpu / against.cpu:.2f}",
         )  # fmt: skip
 
 
