@@ -62,7 +62,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
     done = run(made.folder, "--patients", str(PATIENTS), "--json")
     assert done.returncode == 0, done.stderr[-4000:]
     told = json.loads(done.stdout)
-    assert len(told["results"]) == len(told["pictures"]) == 3
+    assert len(told["results"]) == len(told["pictures"]) == len(NAMES)
     assert len(told["reports"]) == 5
     return made
 
