@@ -1,5 +1,6 @@
 """Sites that are down, killed, or refuse: the answer says so, and they come back by themselves."""
 
+import itertools
 import os
 import signal
 import time
@@ -16,7 +17,8 @@ from transforms.errors import SetupError, SiteDownError
 from .conftest import Running
 
 
-VARIABLES = iter(
+# Twenty questions, then again: each test has centres of its own, that remember no other's.
+VARIABLES = itertools.cycle(
     [first, second]
     for first in ("sex_at_birth", "severity", "visual_loss", "hearing_loss", "marrow_failure")
     for second in ("gene_group", "ever_fractured", "died", "hsct")
@@ -24,7 +26,7 @@ VARIABLES = iter(
 
 
 def new_question() -> dict[str, object]:
-    """Return a question that was not asked before, so that the sites must answer it."""
+    """Return a question that a test did not ask before, so that the sites must answer it."""
     variables = next(VARIABLES)
     return {"analysis": "crosstab", "view": "person", "parameters": {"variables": variables}}
 
