@@ -19,7 +19,7 @@ from federated.flower.layout import Consortium
 from infra.environments import python
 
 
-__all__ = ["StockRun", "free_port", "stock"]
+__all__ = ["StockRun", "await_port", "free_port", "stock"]
 
 BIN = python("federation").parent
 APP = Path(__file__).resolve().parent.parent / "federated" / "flower" / "app"
@@ -84,7 +84,7 @@ def stock(place: Consortium, sites: Mapping[str, Path], folder: Path) -> Iterato
 
     try:
         start(*_superlink(place))
-        _await(place.port)
+        await_port(place.port)
         for name, site in sites.items():
             key = place.nodes / f"{name}.pub"
             _flwr(environment, "supernode", "register", key, "marmor", "--name", name)
@@ -132,8 +132,8 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _await(port: int) -> None:
-    """Return when somebody listens at `port`."""
+def await_port(port: int) -> None:
+    """Return when somebody listens at `port` on loopback; TimeoutError after a minute."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):

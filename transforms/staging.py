@@ -9,6 +9,9 @@ One insert per (table, source, bracket), composed from the mapping's conversions
     <field>       the value in the field's type
     <field>:raw, <field>:problem, <field>:precision, … what a conversion says besides
 
+`staged.<table>` is a view with every column there may be; the table `stored.<table>` behind it
+holds those that this mapping fills, and is what later steps change. A rejected row stays, marked.
+
 Rows that a recode sends elsewhere (`skip`) are counted and not staged. Where a conversion makes
 several rows of one source row, the second and later ones say so in `bracket` (`#2`).
 """

@@ -97,7 +97,6 @@ class _Column:
 
 
 Columns = MappingType[str, _Column]
-NOTHING: frozenset[str] = frozenset()
 
 
 def staged_query(piece: Piece) -> tuple[str, Parameters]:
@@ -192,7 +191,8 @@ def _column(name: str, sql: str, step: int, texts: Iterable[str], before: Column
 
 def _rows(piece: Piece, columns: Columns, parameters: Parameters) -> str:
     """Return the query for all rows of the source that say something, with all columns."""
-    lookups = list(dict.fromkeys(one.texts or NOTHING for one in columns.values() if one.is_slow))
+    slow = (one.texts for one in columns.values() if one.texts and one.is_slow)
+    lookups = list(dict.fromkeys(slow))
     where = {one.name: _found_in(one, lookups) for one in columns.values()}
     plain = [one for one in columns.values() if where[one.name] is None]
     keys = dict.fromkeys(text for texts in lookups for text in _in_order(texts, piece))

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import socket
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from federated.client import Client
 from federated.flower.layout import read_node_key
 from infra import consortium
+from infra.bench_stock import free_port
 from transforms.dictionary import DICTIONARY
 from transforms.dictionary.arrow import schema
 from transforms.dictionary.model import Field
@@ -91,12 +91,6 @@ class Running:
             while client.status()["online"] != count:
                 assert time.monotonic() < deadline, "the nodes did not (dis)connect in time"
                 time.sleep(0.05)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def make_site(folder: Path, name: str, rows: int = 60) -> Path:

@@ -27,11 +27,12 @@ from federated.rehearsal import rehearse
 from federated.request import parse_request
 from federated.results import Result
 from infra import consortium
+from infra.bench_stock import free_port
 from infra.consortium.processes import running as running_pid
 from infra.consortium.processes import start_process
 from transforms.errors import UserError
 
-from .conftest import Running, free_port, make_site
+from .conftest import Running, make_site
 
 
 NAMES = ("graz", "haifa", "leiden", "lyon", "torino", "ulm")

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from infra import consortium
+from infra.bench_stock import free_port
 
-from .conftest import Running, free_port, make_site
+from .conftest import Running, make_site
 from .test_failures import await_none, new_question
 
 

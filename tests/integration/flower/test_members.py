@@ -10,9 +10,10 @@ import httpx
 import pytest
 
 from infra import consortium
+from infra.bench_stock import free_port
 from transforms.errors import ConsortiumError, RefusedError, SiteDownError
 
-from .conftest import Running, free_port, make_site
+from .conftest import Running, make_site
 from .test_failures import new_question
 
 

@@ -13,9 +13,10 @@ import pytest
 from federated import executor
 from federated.request import parse_request
 from infra import consortium
+from infra.bench_stock import free_port
 from infra.environments import ROOT
 
-from .conftest import NAMES, Running, free_port, make_site
+from .conftest import NAMES, Running, make_site
 from .test_failures import await_none, new_question, processes_of
 
 

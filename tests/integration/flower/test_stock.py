@@ -16,8 +16,9 @@ from federated.flower import OFFLINE, fab
 from federated.rehearsal import rehearse
 from federated.request import parse_request
 from infra import consortium
+from infra.bench_stock import await_port, free_port
 
-from .conftest import free_port, make_site
+from .conftest import make_site
 
 
 NAMES = ("leiden", "lyon", "ulm")
@@ -96,7 +97,7 @@ def test_stock_flower_gives_the_same_bytes(
         *("--ssl-ca-certfile", place.ca, "--ssl-certfile", tls / "gateway.pem"),
         *("--ssl-keyfile", tls / "gateway.key", "--enable-supernode-auth"),
     )
-    _await_port(place.port)
+    await_port(place.port)
     for name, folder in sites.items():
         party = folder / "party"
         flwr("supernode", "register", place.nodes / f"{name}.pub", "marmor", "--name", name)
@@ -116,14 +117,3 @@ def test_stock_flower_gives_the_same_bytes(
     releases = {name: folder / "releases" / f"rel-{name}" for name, folder in sites.items()}
     rehearsed = rehearse(parse_request(REQUEST), releases)
     assert (tmp_path / "result.json").read_bytes() == rehearsed.to_json()
-
-
-def _await_port(port: int) -> None:
-    import socket
-
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-            return
-        time.sleep(0.1)
-    raise AssertionError("the SuperLink did not start")

@@ -25,12 +25,13 @@ from federated.client import Client
 from federated.flower import OFFLINE
 from federated.flower.layout import load_consortium
 from infra import consortium
+from infra.bench_stock import free_port
 from infra.consortium import certificates
 from infra.consortium.files import write_secret
 from infra.consortium.processes import end_processes, start_process
 from transforms.errors import ConsortiumError, SiteDownError
 
-from .conftest import Running, free_port, make_site
+from .conftest import Running, make_site
 from .test_failures import executor_of, new_question
 
 

@@ -13,7 +13,15 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from tests.integration.transforms.conftest import FIELDS, FRACTURES, LABS, PATIENTS, SOURCES, VALUES
+from tests.integration.transforms.conftest import (
+    FIELDS,
+    FRACTURES,
+    LABS,
+    PATIENT_COLUMNS,
+    PATIENTS,
+    SOURCES,
+    VALUES,
+)
 from transforms.collect import collect
 from transforms.dictionary import DICTIONARY
 from transforms.dictionary.arrow import schema
@@ -96,6 +104,33 @@ def test_the_same_input_gives_the_same_bytes(centre: Centre) -> None:
     second = {p.name: p.read_bytes() for p in sorted(run(site).rglob("*")) if p.is_file()}
     assert first == second
     assert len(first) == len(DICTIONARY.tables) + 5
+
+
+def test_many_rows_give_the_same_bytes_on_any_number_of_processors(
+    centre: Centre, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So many rows that each processor reads, stages and sorts some of them."""
+    person = (
+        "{id};P;14/03/1985;F;02/05/1999;oui;ADO2;02/05/1999;96;CLCN7;c.643G>A;het;non;NR;vivant;;"
+    )
+    days = [datetime.date(2001, 1, 1) + datetime.timedelta(days=day) for day in range(2000)]
+    patients = "\n".join([PATIENT_COLUMNS, *(person.format(id=n) for n in range(2000, 2200))])
+    labs = "\n".join(
+        [LABS.splitlines()[0]]
+        + [
+            f"{n};{day:%d/%m/%Y};12,{day.day % 10};96;250;"
+            for day in days
+            for n in range(2000, 2200)
+        ]
+    )
+    site = centre(patients=patients, labs=labs, fractures=FRACTURES.splitlines()[0] + "\n")
+    made = []
+    for threads in (1, 2):
+        monkeypatch.setattr("transforms.harmonize.THREADS", threads)
+        folder = run(site)
+        made.append({p.name: p.read_bytes() for p in sorted(folder.rglob("*.parquet"))})
+    assert pq.read_metadata(folder / "tables" / "lab_measurement.parquet").num_rows == 3 * 2000 * 200
+    assert made[0] == made[1]
 
 
 @pytest.mark.parametrize(
